@@ -1,0 +1,95 @@
+import type { Endpoint } from '@argyle/host';
+
+/** All that a node is told; the CLI makes it from a configuration file. Nothing in it is optional. */
+export interface NodeOptions {
+  /** Unique in the cluster, 1 to 64 bytes. */
+  readonly name: string;
+  readonly listen: Endpoint;
+  readonly tls: TlsOptions;
+  readonly group: GroupOptions;
+  readonly cache: { readonly capacityBytes: number };
+  readonly sessions: SessionOptions;
+  readonly authentication: AuthenticationOptions;
+  readonly rules: readonly Rule[];
+  /** Never dialled, whatever the rules say: this node's own admin endpoint and others like it. */
+  readonly protectedEndpoints: readonly Endpoint[];
+  readonly limits: LimitOptions;
+}
+
+export interface TlsOptions {
+  /** PEM. */
+  readonly certificate: string;
+  readonly key: string;
+  /** PEM; who signs client certificates. */
+  readonly ca: string;
+  /** PEM certificate revocation lists. */
+  readonly crls: readonly string[];
+  /** The one name that every node's certificate carries and every client sends. */
+  readonly serverName: string;
+  readonly clientCertificate: 'none' | 'optional' | 'required';
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+export interface GroupOptions {
+  /** 32 bytes. */
+  readonly clusterKey: Uint8Array;
+  readonly address: Endpoint;
+  readonly interfaceAddress: string;
+  readonly ownPort: number;
+  readonly multicastTtl: number;
+  readonly segmentBytes: number;
+  /** Find members by multicast DNS. */
+  readonly mdns: boolean;
+  /** Own endpoints of members that are greeted at the start. */
+  readonly members: readonly Endpoint[];
+}
+
+export interface SessionOptions {
+  readonly idleMs: number;
+  readonly lineageMs: number;
+  readonly beforeLoginMs: number;
+  readonly beforeLoginPerAddress: number;
+  readonly singleUse: boolean;
+  /** How long a new session is held back for the replicas' acknowledgement. */
+  readonly holdMs: number;
+}
+
+export interface AuthenticationOptions {
+  /** Any of these admits a user. `certificate`: a verified client certificate is a login. */
+  readonly methods: readonly ('none' | 'password' | 'certificate')[];
+  /** Entries by user name: see `Users`. */
+  readonly users: ReadonlyMap<string, UserEntry>;
+}
+
+export interface UserEntry {
+  /** `scrypt$N$r$p$salt$hash`, salt and hash in base64url. */
+  readonly password: string;
+  readonly groups: readonly string[];
+}
+
+/** The first rule that matches decides; when none does, the destination is denied. */
+export interface Rule {
+  readonly action: 'allow' | 'deny';
+  /** Empty lists match everything. */
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+  readonly commands: readonly ('connect' | 'bind' | 'udp')[];
+  /** CIDR networks, matched against the address that would be dialled. */
+  readonly networks: readonly string[];
+  /** Names or `*.suffix`, matched against the requested name. */
+  readonly names: readonly string[];
+  /** Inclusive ranges. */
+  readonly ports: readonly { readonly from: number; readonly to: number }[];
+}
+
+export interface LimitOptions {
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly handshakeMs: number;
+  readonly greetingMs: number;
+  readonly requestMs: number;
+  readonly connectMs: number;
+  readonly idleMs: number;
+  /** How long a drain waits for open tunnels. */
+  readonly drainMs: number;
+}

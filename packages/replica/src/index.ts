@@ -1,0 +1,17 @@
+export { ReplicaError } from './api.ts';
+export type {
+  CacheEntry,
+  ListedEntry,
+  RemoteChange,
+  ReplicaErrorCode,
+  Replicated,
+  SharedCache,
+} from './api.ts';
+export type {
+  CacheStatus,
+  GroupCounters,
+  MemberStatus,
+  ReplicaStatus,
+  SelfState,
+  SelfStatus,
+} from './status.ts';

@@ -1,0 +1,63 @@
+/** What operators may see of a member: plain values, no secret among them. */
+export interface ReplicaStatus {
+  readonly self: SelfStatus;
+  /** Every other member of the view, and candidates that were heard but not admitted. */
+  readonly members: readonly MemberStatus[];
+  /** True when this member is ready and nobody else is in its view. */
+  readonly alone: boolean;
+  readonly viewChanges: number;
+  readonly cache: CacheStatus;
+  readonly counters: GroupCounters;
+}
+
+export type SelfState = 'joining' | 'synchronising' | 'ready';
+
+export interface SelfStatus {
+  readonly name: string;
+  /** 32 hexadecimal digits, drawn at each start. */
+  readonly incarnation: string;
+  readonly state: SelfState;
+  /** Why it is not ready, as a sentence; empty when it is. */
+  readonly reason: string;
+  readonly endpoint: string;
+  readonly uptimeMs: number;
+  /** The last sequence this member has sent. */
+  readonly sent: number;
+  /** The last sequence that every required member has applied. */
+  readonly acknowledged: number;
+}
+
+export interface MemberStatus {
+  readonly name: string;
+  readonly incarnation: string;
+  readonly state: 'candidate' | 'member';
+  /** It says that it has synchronised. */
+  readonly ready: boolean;
+  readonly endpoint: string;
+  readonly heardMsAgo: number;
+  /** Its wall clock minus ours. */
+  readonly clockSkewMs: number;
+  /** Positions in *our* stream that it has acknowledged. */
+  readonly received: number;
+  readonly applied: number;
+  /** Our segments that it has not applied. */
+  readonly lag: number;
+}
+
+export interface CacheStatus {
+  readonly records: number;
+  readonly tombstones: number;
+  readonly bytes: number;
+  readonly capacityBytes: number;
+  /** Hexadecimal; equal on equal replicas. */
+  readonly digest: string;
+}
+
+export interface GroupCounters {
+  readonly segments: readonly { direction: 'sent' | 'received'; kind: string; count: number }[];
+  readonly dropped: readonly { reason: string; count: number }[];
+  readonly repairs: number;
+  readonly ownLost: number;
+  readonly synchronisations: number;
+  readonly writes: readonly { outcome: 'replicated' | 'timeout' | 'restarted'; count: number }[];
+}
