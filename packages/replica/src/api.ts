@@ -12,6 +12,11 @@ export interface SharedCache {
   add(table: number, key: Uint8Array, value: Uint8Array, expiresAt: number): Promise<Replicated>;
   /** As ADD; it carries the whole record, so that it may overtake its ADD. */
   update(table: number, key: Uint8Array, value: Uint8Array, expiresAt: number): Promise<Replicated>;
+  /**
+   * As ADD for each of 1 to 16 records, all of which travel as one message and end together: they
+   * cost one write. None is added when there is no room for all.
+   */
+  addAll(records: readonly NewRecord[]): Promise<Replicated>;
   delete(table: number, key: Uint8Array): Promise<Replicated>;
   /** Every record written before it is gone, everywhere. */
   purge(): Promise<Replicated>;
@@ -22,6 +27,14 @@ export interface SharedCache {
   watch(table: number, listener: (change: RemoteChange) => void): () => void;
   /** Live records of one table, for listings; a bounded number. */
   list(table: number, limit: number): readonly ListedEntry[];
+}
+
+export interface NewRecord {
+  readonly table: number;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** Wall milliseconds since 1970. */
+  readonly expiresAt: number;
 }
 
 export interface CacheEntry {

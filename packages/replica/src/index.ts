@@ -2,6 +2,7 @@ export { ReplicaError } from './api.ts';
 export type {
   CacheEntry,
   ListedEntry,
+  NewRecord,
   RemoteChange,
   ReplicaErrorCode,
   Replicated,
