@@ -5,6 +5,7 @@ export interface DriverHandlers<Event> {
   event(event: Event): void;
   opened(own: Endpoint): void;
   failed(error: Error): void;
+  unsent(error: Error): void;
 }
 
 /** Outputs carried out before other work gets a turn, so that a busy sender still reads (FACTS 14). */
@@ -40,6 +41,7 @@ export class Driver<Event> {
         this.run(() => undefined);
       },
       failed: (error) => this.#handlers.failed(error),
+      unsent: (error) => this.#handlers.unsent(error),
       datagram: (bytes, from, channel) =>
         this.run((now) => this.#machine.handleDatagram(bytes, from, channel, now)),
       link: (input) => this.run((now) => this.#machine.handleLink(input, now)),

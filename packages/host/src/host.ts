@@ -33,6 +33,8 @@ export interface PortHandlers {
   opened(own: Endpoint): void;
   /** The port could not be opened, or broke: nothing more comes. */
   failed(error: Error): void;
+  /** A datagram could not be sent. Protocols repair the loss; operators want to know. */
+  unsent(error: Error): void;
   datagram(bytes: Uint8Array, from: Endpoint, channel: Channel): void;
   link(input: LinkInput): void;
 }

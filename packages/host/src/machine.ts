@@ -21,7 +21,7 @@ export type LinkInput =
   | { readonly kind: 'accepted'; readonly link: number; readonly from: Endpoint }
   | { readonly kind: 'opened'; readonly link: number }
   | { readonly kind: 'bytes'; readonly link: number; readonly bytes: Uint8Array }
-  /** What was written has left: write on. Follows every `link-write`, once, when nothing waits. */
+  /** Nothing that was written waits in this process any more: write on. */
   | { readonly kind: 'drained'; readonly link: number }
   /** The last input of a link. `refused`: nobody listens there, which proves a process dead. */
   | { readonly kind: 'closed'; readonly link: number; readonly reason: LinkEnd };

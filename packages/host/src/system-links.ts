@@ -1,0 +1,119 @@
+import { constants } from 'node:crypto';
+import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
+import type { PortHandlers } from './host.ts';
+import type { Endpoint, LinkEnd } from './machine.ts';
+
+/** RFC 8446 §4.2.11: an external PSK names its hash; this suite's is SHA-256. */
+const CIPHER_SUITE = 'TLS_AES_128_GCM_SHA256';
+const PSK_IDENTITY = 'argyle link 1';
+const HANDSHAKE_TIMEOUT_MS = 3_000;
+const ACCEPTED_LINKS_MAX = 512;
+
+/**
+ * Links over TCP: TLS 1.3 with an external PSK and (EC)DHE, so only who has the cluster key gets
+ * in, and a key that leaks later opens no recording.
+ */
+export class SystemLinks {
+  readonly #linkKey: Buffer;
+  readonly #handlers: PortHandlers;
+  readonly #server: Server;
+  readonly #sockets = new Map<number, TLSSocket>();
+  #accepted = 0;
+
+  constructor(
+    options: { own: Endpoint; linkKey: Uint8Array },
+    handlers: PortHandlers,
+    listening: (error?: Error) => void,
+  ) {
+    this.#linkKey = Buffer.from(options.linkKey);
+    this.#handlers = handlers;
+    this.#server = createServer({
+      ...this.#tls(),
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      pskCallback: (_socket, identity) => (identity === PSK_IDENTITY ? this.#linkKey : null),
+    });
+    this.#server.maxConnections = ACCEPTED_LINKS_MAX;
+    this.#server.on('error', listening);
+    this.#server.on('tlsClientError', () => undefined);
+    this.#server.on('secureConnection', (socket) => this.#accept(socket));
+    this.#server.listen(options.own.port, options.own.address, () => {
+      this.#server.off('error', listening);
+      this.#server.on('error', (error) => this.#handlers.failed(error));
+      listening();
+    });
+  }
+
+  open(link: number, to: Endpoint): void {
+    const socket = connect({
+      ...this.#tls(),
+      host: to.address,
+      port: to.port,
+      checkServerIdentity: () => undefined,
+      pskCallback: () => ({ psk: this.#linkKey, identity: PSK_IDENTITY }),
+    });
+    socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => socket.destroy(new Error('handshake timed out')));
+    socket.once('secureConnect', () => {
+      socket.setTimeout(0);
+      this.#handlers.link({ kind: 'opened', link });
+    });
+    this.#attach(link, socket);
+  }
+
+  write(link: number, bytes: Uint8Array): void {
+    const socket = this.#sockets.get(link);
+    if (!socket || socket.destroyed) return;
+    socket.write(bytes, () => {
+      if (socket.writableLength === 0) this.#handlers.link({ kind: 'drained', link });
+    });
+  }
+
+  close(link: number): void {
+    const socket = this.#sockets.get(link);
+    this.#sockets.delete(link);
+    socket?.destroySoon();
+  }
+
+  stop(stopped: () => void): void {
+    this.#server.close(() => stopped());
+    for (const socket of this.#sockets.values()) socket.destroy();
+    this.#sockets.clear();
+  }
+
+  #tls() {
+    return {
+      minVersion: 'TLSv1.3',
+      ciphers: CIPHER_SUITE,
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    } as const;
+  }
+
+  #accept(socket: TLSSocket): void {
+    this.#accepted += 1;
+    const link = -this.#accepted;
+    const from = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.#attach(link, socket);
+    this.#handlers.link({ kind: 'accepted', link, from });
+  }
+
+  #attach(link: number, socket: TLSSocket): void {
+    this.#sockets.set(link, socket);
+    socket.setNoDelay(true);
+    let reason: LinkEnd = 'ended';
+    socket.on('data', (bytes: Buffer) => {
+      if (this.#sockets.has(link)) this.#handlers.link({ kind: 'bytes', link, bytes });
+    });
+    socket.on('error', (error) => {
+      reason = endOf(error);
+    });
+    socket.on('close', () => {
+      if (this.#sockets.delete(link)) this.#handlers.link({ kind: 'closed', link, reason });
+    });
+  }
+}
+
+function endOf(error: NodeJS.ErrnoException): LinkEnd {
+  if (error.code === 'ECONNREFUSED') return 'refused';
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return 'reset';
+  if (error.code?.startsWith('ERR_SSL') === true) return 'authentication';
+  return 'unreachable';
+}

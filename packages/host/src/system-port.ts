@@ -1,0 +1,105 @@
+import { createSocket, type Socket } from 'node:dgram';
+import type { Port, PortHandlers, PortOptions } from './host.ts';
+import type { Endpoint } from './machine.ts';
+import { SystemLinks } from './system-links.ts';
+
+/** Asked of the kernel, which may grant less: bursts wait here while JavaScript is busy. */
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Small, so that the kernel pushes back before a device queue drops in silence. */
+const SEND_BUFFER_BYTES = 256 * 1024;
+
+/**
+ * A member's sockets. The group socket is bound to the group's address, not to 0.0.0.0, so that
+ * another group on the same port is not heard; it only receives. The own socket sends everything,
+ * because unicast to a shared port reaches whichever process bound it last.
+ */
+export class SystemPort implements Port {
+  readonly #options: PortOptions;
+  readonly #handlers: PortHandlers;
+  readonly #group: Socket;
+  readonly #own: Socket;
+  #links: SystemLinks | undefined;
+  #closed = false;
+
+  constructor(options: PortOptions, handlers: PortHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#group = createSocket({ type: 'udp4', reuseAddr: true });
+    this.#own = createSocket({ type: 'udp4' });
+    for (const socket of [this.#group, this.#own]) {
+      socket.on('error', (error) => this.#fail(error));
+    }
+    this.#own.bind({ address: options.interfaceAddress, port: options.ownPort }, () =>
+      this.#ownBound(),
+    );
+  }
+
+  multicast(bytes: Uint8Array): void {
+    this.unicast(bytes, this.#options.group);
+  }
+
+  unicast(bytes: Uint8Array, to: Endpoint): void {
+    if (this.#closed) return;
+    this.#own.send(bytes, to.port, to.address, (error) => {
+      if (error && !this.#closed) this.#handlers.unsent(error);
+    });
+  }
+
+  openLink(link: number, to: Endpoint): void {
+    this.#links?.open(link, to);
+  }
+
+  writeLink(link: number, bytes: Uint8Array): void {
+    this.#links?.write(link, bytes);
+  }
+
+  closeLink(link: number): void {
+    this.#links?.close(link);
+  }
+
+  close(closed?: () => void): void {
+    if (this.#closed) {
+      closed?.();
+      return;
+    }
+    this.#closed = true;
+    let open = 2;
+    const one = () => {
+      open -= 1;
+      if (open === 0) closed?.();
+    };
+    this.#group.close(() => this.#own.close(one));
+    if (this.#links) this.#links.stop(one);
+    else one();
+  }
+
+  #ownBound(): void {
+    if (this.#closed) return;
+    const { interfaceAddress, multicastTtl, linkKey } = this.#options;
+    this.#own.setMulticastInterface(interfaceAddress);
+    this.#own.setMulticastLoopback(true);
+    this.#own.setMulticastTTL(multicastTtl);
+    this.#own.setSendBufferSize(SEND_BUFFER_BYTES);
+    const own = { address: interfaceAddress, port: this.#own.address().port };
+    this.#links = new SystemLinks({ own, linkKey }, this.#handlers, (error) => {
+      if (error) this.#fail(error);
+      else if (!this.#closed) this.#joinGroup(own);
+    });
+  }
+
+  #joinGroup(own: Endpoint): void {
+    const { group, interfaceAddress } = this.#options;
+    this.#group.bind({ address: group.address, port: group.port }, () => {
+      if (this.#closed) return;
+      this.#group.addMembership(group.address, interfaceAddress);
+      for (const socket of [this.#group, this.#own]) socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+      this.#group.on('message', (bytes, from) => this.#handlers.datagram(bytes, from, 'group'));
+      this.#own.on('message', (bytes, from) => this.#handlers.datagram(bytes, from, 'own'));
+      this.#handlers.opened(own);
+    });
+  }
+
+  #fail(error: Error): void {
+    if (!this.#closed) this.#handlers.failed(error);
+  }
+}

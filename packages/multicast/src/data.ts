@@ -1,0 +1,63 @@
+/**
+ * The body of a DATA segment: a position in the sender's stream, then whole messages and fragments
+ * of messages (PROTOCOL.md, "Data").
+ *
+ * +---------------------------------------------------------------+
+ * |                         sequence (64)                         |
+ * +---------------+-----------------------------------------------+
+ * |  flags (8)    |  items: { flags (8), length (16), bytes } ...
+ * +---------------+-----------------------------------------------+
+ */
+import { readCount, writeCount } from './segment.ts';
+
+export const DATA_HEADER_BYTES = 9;
+export const ITEM_HEADER_BYTES = 3;
+/** The sender waits: acknowledge at once. */
+const URGENT = 1;
+const FIRST = 1;
+const LAST = 2;
+
+export interface Item {
+  readonly first: boolean;
+  readonly last: boolean;
+  readonly bytes: Uint8Array;
+}
+
+export interface Data {
+  readonly sequence: number;
+  readonly urgent: boolean;
+  readonly items: readonly Item[];
+}
+
+export function encodeData(data: Data): Buffer {
+  const size = data.items.reduce((sum, item) => sum + ITEM_HEADER_BYTES + item.bytes.length, 0);
+  const body = Buffer.alloc(DATA_HEADER_BYTES + size);
+  writeCount(body, data.sequence, 0);
+  body[8] = data.urgent ? URGENT : 0;
+  let offset = DATA_HEADER_BYTES;
+  for (const item of data.items) {
+    body[offset] = (item.first ? FIRST : 0) | (item.last ? LAST : 0);
+    body.writeUInt16BE(item.bytes.length, offset + 1);
+    body.set(item.bytes, offset + ITEM_HEADER_BYTES);
+    offset += ITEM_HEADER_BYTES + item.bytes.length;
+  }
+  return body;
+}
+
+export function decodeData(body: Buffer): Data | undefined {
+  if (body.length < DATA_HEADER_BYTES) return undefined;
+  const sequence = readCount(body, 0);
+  const items: Item[] = [];
+  let offset = DATA_HEADER_BYTES;
+  while (offset < body.length) {
+    if (offset + ITEM_HEADER_BYTES > body.length) return undefined;
+    const flags = body[offset] ?? 0;
+    const start = offset + ITEM_HEADER_BYTES;
+    offset = start + body.readUInt16BE(offset + 1);
+    if (offset > body.length) return undefined;
+    const bytes = body.subarray(start, offset);
+    items.push({ first: (flags & FIRST) !== 0, last: (flags & LAST) !== 0, bytes });
+  }
+  if (sequence === Infinity || sequence === 0 || items.length === 0) return undefined;
+  return { sequence, urgent: ((body[8] ?? 0) & URGENT) !== 0, items };
+}

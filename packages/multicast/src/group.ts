@@ -1,0 +1,381 @@
+import type { Channel, Endpoint, LinkInput, Machine, Output } from '@argyle/host';
+import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts';
+import { Counters, type DropReason } from './counters.ts';
+import { decodeData } from './data.ts';
+import { decodeHeartbeat, encodeHeartbeat, heartbeatBytes } from './heartbeat.ts';
+import { Inbound } from './inbound.ts';
+import { Keyring, type OpenedSegment } from './keyring.ts';
+import { type LinkEvent, Links } from './links.ts';
+import { type ExclusionReason, Membership } from './membership.ts';
+import {
+  EXCLUSION_MS,
+  type GroupOptions,
+  HEARTBEAT_MS,
+  HEARTBEAT_SPACING_MS,
+  STALL_MS,
+  WRITE_TIMEOUT_MS,
+} from './options.ts';
+import { Outbound, type WriteOutcome } from './outbound.ts';
+import type { Peer } from './peer.ts';
+import { INCARNATION_BYTES, kindName, OVERHEAD_BYTES, SegmentKind } from './segment.ts';
+
+export type GroupEvent =
+  /** To be applied before the next `pollEvent`, which acknowledges it. */
+  | { readonly kind: 'message'; readonly from: string; readonly message: Uint8Array }
+  | { readonly kind: 'ended'; readonly ticket: number; readonly outcome: WriteOutcome }
+  | { readonly kind: 'joined'; readonly peer: Peer }
+  | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
+  /** This member has a new incarnation, an empty view, and has missed what was sent meanwhile. */
+  | { readonly kind: 'restarted'; readonly reason: string }
+  /** A live member bears our name: this one must end. */
+  | { readonly kind: 'refused'; readonly by: Endpoint }
+  /** A segment was dropped, told once for each source and reason. */
+  | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
+  | { readonly kind: 'link'; readonly event: LinkEvent };
+
+const SOURCES_TOLD_MAX = 256;
+
+/**
+ * A group of members: what one sends, every other applies, in the sender's order, once, or is
+ * excluded (PROTOCOL.md). Commands are `open`, `send`, `sendLink`, `greet` and `leave`.
+ */
+export class Group implements Machine<GroupEvent> {
+  readonly keyring: Keyring;
+  readonly counters = new Counters();
+  /** Opaque bytes in every heartbeat, at most 64: how the layer above stands. */
+  note: Uint8Array = new Uint8Array(0);
+  readonly #options: GroupOptions;
+  readonly #outbound: Outbound;
+  readonly #links: Links;
+  #membership: Membership;
+  #own: Endpoint | undefined;
+  #startedAt = 0;
+  #offsetMs = 0;
+  #lastAt = 0;
+  #beatAt = Infinity;
+  #beatenAt = -Infinity;
+  readonly #greeted = new Map<string, Endpoint>();
+  readonly #outputs: Output[] = [];
+  readonly #events: GroupEvent[] = [];
+  readonly #told = new Set<string>();
+
+  constructor(options: GroupOptions) {
+    this.#options = options;
+    this.keyring = new Keyring(options.clusterKey);
+    this.#outbound = new Outbound({
+      segmentBytes: options.segmentBytes,
+      writeTimeoutMs: WRITE_TIMEOUT_MS,
+    });
+    this.#links = new Links(() => this.#membership.own);
+    this.#membership = this.#drawIncarnation();
+    for (const member of options.members) this.greet(member);
+  }
+
+  get incarnation(): string {
+    return this.#membership.own;
+  }
+
+  get members(): readonly Peer[] {
+    return this.#membership.members;
+  }
+
+  get outbound(): Pick<
+    Outbound,
+    'sequence' | 'acknowledged' | 'receiver' | 'repairs' | 'window' | 'queueBytes'
+  > {
+    return this.#outbound;
+  }
+
+  get uptimeMs(): number {
+    return this.#lastAt - this.#startedAt;
+  }
+
+  get deadline(): number {
+    let earliest = Math.min(this.#beatAt, this.#outbound.deadline, this.#links.deadline);
+    for (const { deadline } of this.#membership.members) earliest = Math.min(earliest, deadline);
+    return earliest;
+  }
+
+  /** The sockets are open: from here on the member speaks. */
+  open(own: Endpoint, now: number): void {
+    this.#own = own;
+    this.#startedAt = now;
+    this.#lastAt = now;
+    this.#membership = this.#drawIncarnation();
+    this.#beatAt = now;
+  }
+
+  /** Heartbeats also go there by unicast until a peer is heard from there. */
+  greet(endpoint: Endpoint): void {
+    this.#greeted.set(`${endpoint.address}:${endpoint.port}`, endpoint);
+  }
+
+  /** A ticket, ended by an event; undefined when the queue is full or the message too large. */
+  send(message: Uint8Array, now: number): number | undefined {
+    return this.#outbound.enqueue(message, now);
+  }
+
+  /** False when there is no link to that member now. */
+  sendLink(peer: string, message: Uint8Array): boolean {
+    return this.#links.send(peer, message);
+  }
+
+  /** Tells the others, so that nobody waits for this member. */
+  leave(): void {
+    if (this.#own) this.#multicast(SegmentKind.leave, Buffer.alloc(0));
+    this.#beatAt = Infinity;
+    this.#links.removeAll();
+  }
+
+  /** Tells all soon, for instance because the note has changed. */
+  beatSoon(now: number): void {
+    if (!this.#own) return;
+    this.#beatAt = Math.min(this.#beatAt, Math.max(now, this.#beatenAt + HEARTBEAT_SPACING_MS));
+  }
+
+  handleClock(offsetMs: number): void {
+    this.#offsetMs = offsetMs;
+  }
+
+  handleDatagram(bytes: Uint8Array, from: Endpoint, _channel: Channel, now: number): void {
+    if (!this.#own) return;
+    this.#awake(now);
+    const segment = this.keyring.open(bytes, now);
+    if (typeof segment === 'string') this.#drop(segment, from);
+    else if (segment.incarnation === this.#membership.own) this.#handleOwn(segment);
+    else this.#handleSegment(segment, from, now);
+    this.#settle(now);
+  }
+
+  handleLink(input: LinkInput, now: number): void {
+    this.#awake(now);
+    this.#links.handleLink(input, now);
+    this.#settle(now);
+  }
+
+  handleDeadline(now: number): void {
+    if (!this.#own) return;
+    this.#awake(now);
+    this.#outbound.handleDeadline(now);
+    this.#links.handleDeadline(now);
+    this.#membership.expire(now);
+    for (const incarnation of this.#outbound.stalledFor(EXCLUSION_MS, now)) {
+      this.#membership.exclude(incarnation, 'stalled');
+    }
+    this.#settle(now);
+    if (this.#membership.exhausted) this.#restart('too many members have come and gone', now);
+    if (now >= this.#beatAt) this.#beat(now);
+  }
+
+  pollOutput(now: number): Output | undefined {
+    const first = this.#outputs.shift() ?? this.#links.pollOutput();
+    if (first || !this.#own) return first;
+    for (const peer of this.#membership.members) {
+      const ack = peer.takeDue(now);
+      if (ack) {
+        return this.#unicast(
+          SegmentKind.acknowledgement,
+          encodeAcknowledgement(ack),
+          peer.endpoint,
+        );
+      }
+    }
+    const transmission = this.#outbound.poll(now);
+    if (!transmission) return undefined;
+    const { body, to } = transmission;
+    const peer = to === undefined ? undefined : this.#membership.peer(to);
+    if (peer) return this.#unicast(SegmentKind.data, body, peer.endpoint);
+    this.counters.sent.data += 1;
+    return { kind: 'multicast', bytes: this.keyring.seal(SegmentKind.data, body) };
+  }
+
+  pollEvent(): GroupEvent | undefined {
+    const event = this.#events.shift();
+    if (event) return event;
+    const ended = this.#outbound.pollEnded();
+    if (ended) return { kind: 'ended', ...ended };
+    for (const peer of this.#membership.members) {
+      const message = peer.inbound?.poll();
+      if (message) return { kind: 'message', from: peer.incarnation, message };
+    }
+    return undefined;
+  }
+
+  /** Own segments come back by multicast: the flow gate's measure. */
+  #handleOwn(segment: OpenedSegment): void {
+    if (segment.kind !== SegmentKind.data) return;
+    const data = decodeData(segment.body);
+    if (data) this.#outbound.ownReturned(data.sequence);
+  }
+
+  #handleSegment(segment: OpenedSegment, from: Endpoint, now: number): void {
+    const kind = kindName(segment.kind);
+    if (!kind) return this.#drop('kind', from);
+    this.counters.received[kind] += 1;
+    const newest = segment.packet > (this.#membership.peer(segment.incarnation)?.packet ?? 0);
+    const peer = this.#membership.hear(segment, from, now);
+    if (kind === 'heartbeat') return this.#handleHeartbeat(segment, peer, from, now);
+    if (typeof peer === 'string') return this.#drop(peer, from);
+    if (peer.state !== 'member') return this.#drop('not admitted', from);
+    if (kind === 'data') return this.#handleData(segment, peer, from, now);
+    if (kind === 'acknowledgement') return this.#handleAcknowledgement(segment, peer, from, now);
+    if (newest) this.#membership.exclude(peer.incarnation, 'left');
+    else this.#drop('stale', from);
+  }
+
+  #handleHeartbeat(
+    segment: OpenedSegment,
+    peer: Peer | DropReason,
+    from: Endpoint,
+    now: number,
+  ): void {
+    const beat = decodeHeartbeat(segment.body);
+    if (!beat) return this.#drop('malformed', from);
+    if (typeof peer === 'string') {
+      if (peer === 'excluded') this.#membership.handleExcluded(beat);
+      return this.#drop(peer, from);
+    }
+    if (segment.packet <= peer.beatPacket) return this.#drop('stale', from);
+    peer.beatPacket = segment.packet;
+    peer.endpoint = { address: from.address, port: beat.ownPort };
+    peer.skewMs = beat.wallMs - (now + this.#offsetMs);
+    if (this.#membership.handleHeartbeat(peer, beat, now)) this.beatSoon(now);
+    this.#settle(now);
+    const named = beat.entries.find((entry) => entry.incarnation === this.#membership.own);
+    if (peer.nameRefused) this.#drop('name in use', from);
+    if (peer.state !== 'member' || named?.state !== 'member') return;
+    peer.inbound ??= new Inbound(named.joinedAt);
+    peer.inbound.extend(beat.highest);
+    peer.watchGaps(now);
+    const { received, applied } = named;
+    // A member that does not follow our stream yet names position 0.
+    if (received >= peer.joinedAt) {
+      this.#outbound.acknowledge(peer.incarnation, { received, applied, gaps: [] }, now);
+    }
+  }
+
+  #handleData(segment: OpenedSegment, peer: Peer, from: Endpoint, now: number): void {
+    const data = decodeData(segment.body);
+    if (!data) return this.#drop('malformed', from);
+    if (!peer.inbound) return this.#drop('not followed', from);
+    const reception = peer.inbound.accept(data);
+    if (reception !== 'new') this.#drop(reception, from);
+    peer.owe(data.urgent || reception !== 'new', now);
+  }
+
+  #handleAcknowledgement(segment: OpenedSegment, peer: Peer, from: Endpoint, now: number): void {
+    const ack = decodeAcknowledgement(segment.body);
+    if (!ack) return this.#drop('malformed', from);
+    const owned = ack.incarnation === this.#membership.own;
+    if (!owned || !this.#outbound.acknowledge(peer.incarnation, ack, now)) {
+      this.#drop('acknowledgement', from);
+    }
+  }
+
+  /** Carries out what membership and links have found. */
+  #settle(now: number): void {
+    for (let event = this.#links.pollEvent(); event; event = this.#links.pollEvent()) {
+      if (event.kind === 'gone') this.#membership.exclude(event.peer, 'gone');
+      else this.#events.push({ kind: 'link', event });
+    }
+    for (;;) {
+      const event = this.#membership.pollEvent();
+      if (!event) return;
+      if (event.kind === 'admitted') {
+        const { peer } = event;
+        peer.joinedAt = this.#outbound.admit(peer.incarnation, now);
+        this.#links.add(peer.incarnation, peer.endpoint, now);
+        this.#events.push({ kind: 'joined', peer });
+      } else if (event.kind === 'excluded') {
+        this.#outbound.exclude(event.peer.incarnation);
+        this.#links.remove(event.peer.incarnation);
+        this.keyring.forget(event.peer.incarnation);
+        this.#events.push({ kind: 'gone', peer: event.peer, reason: event.reason });
+        this.beatSoon(now);
+      } else if (event.kind === 'name in use') {
+        this.#events.push({ kind: 'refused', by: event.by });
+      } else {
+        this.#restart('a larger part of the group went on without this member', now);
+      }
+    }
+  }
+
+  /** Every input passes here: a member that stood still has lost its place. */
+  #awake(now: number): void {
+    const stoodMs = now - this.#lastAt;
+    this.#lastAt = now;
+    if (!this.#own) return;
+    if (stoodMs > EXCLUSION_MS) this.#restart(`it stood still for ${Math.round(stoodMs)} ms`, now);
+    else if (stoodMs > STALL_MS) this.#membership.forgive(stoodMs);
+  }
+
+  #restart(reason: string, now: number): void {
+    this.leave();
+    this.#outbound.restart();
+    this.#membership = this.#drawIncarnation();
+    this.#events.push({ kind: 'restarted', reason });
+    this.#beatAt = now;
+  }
+
+  #drawIncarnation(): Membership {
+    const incarnation = this.#options.random(INCARNATION_BYTES);
+    this.keyring.adopt(incarnation);
+    return new Membership({
+      own: Buffer.from(incarnation).toString('hex'),
+      name: this.#options.name,
+      startedAt: this.#startedAt,
+    });
+  }
+
+  #beat(now: number): void {
+    const own = this.#own;
+    if (!own) return;
+    const [draw = 0] = this.#options.random(1);
+    this.#beatenAt = now;
+    this.#beatAt = now + HEARTBEAT_MS * (0.9 + (0.2 * draw) / 256);
+    const { size, least } = this.#membership.strength;
+    const room =
+      this.#options.segmentBytes - OVERHEAD_BYTES - heartbeatBytes(this.#options.name, this.note);
+    const body = encodeHeartbeat({
+      name: this.#options.name,
+      note: this.note,
+      ownPort: own.port,
+      uptimeMs: now - this.#startedAt,
+      wallMs: now + this.#offsetMs,
+      highest: this.#outbound.sequence,
+      viewSize: size,
+      leastOfView: least,
+      entries: this.#membership.entries(room, now),
+    });
+    this.#multicast(SegmentKind.heartbeat, body);
+    for (const endpoint of this.#greeted.values()) {
+      const self = endpoint.address === own.address && endpoint.port === own.port;
+      if (self || this.#membership.knows(endpoint)) continue;
+      this.#outputs.push(this.#unicast(SegmentKind.heartbeat, body, endpoint));
+    }
+  }
+
+  #multicast(kind: number, body: Uint8Array): void {
+    this.#count(kind);
+    this.#outputs.push({ kind: 'multicast', bytes: this.keyring.seal(kind, body) });
+  }
+
+  #unicast(kind: number, body: Uint8Array, to: Endpoint): Output {
+    this.#count(kind);
+    return { kind: 'unicast', bytes: this.keyring.seal(kind, body), to };
+  }
+
+  #count(kind: number): void {
+    const name = kindName(kind);
+    if (name) this.counters.sent[name] += 1;
+  }
+
+  #drop(reason: DropReason, from: Endpoint): void {
+    this.counters.drop(reason);
+    if (reason === 'duplicate' || reason === 'stale' || this.#told.size >= SOURCES_TOLD_MAX) return;
+    const source = `${from.address} ${reason}`;
+    if (this.#told.has(source)) return;
+    this.#told.add(source);
+    this.#events.push({ kind: 'dropped', reason, from });
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The body of a HEARTBEAT: who the sender is, where its stream stands, and whom it hears
+ * (PROTOCOL.md, "Heartbeat"). An entry that names the receiver's incarnation proves that the sender
+ * was alive after the receiver started.
+ *
+ * +---------------+---------------+-------------------------------+
+ * | name len (8)  | note len (8)  |         own port (16)         |
+ * +---------------+---------------+-------------------------------+
+ * |                      uptime, ms (64)                          |
+ * +---------------------------------------------------------------+
+ * |                      wall clock, ms (64)                      |
+ * +---------------------------------------------------------------+
+ * |                      highest sequence (64)                    |
+ * +-------------------------------+-------------------------------+
+ * |        view size (16)         |         entries (16)          |
+ * +-------------------------------+-------------------------------+
+ * |          least incarnation of the view (128)                  |
+ * +---------------------------------------------------------------+
+ * |  name, note, entries: { incarnation (128), state (8),
+ * |     joined at (64), received (64), applied (64) } ...
+ * +---------------------------------------------------------------+
+ */
+import { INCARNATION_BYTES, readCount, writeCount } from './segment.ts';
+
+const FIXED_BYTES = 32 + INCARNATION_BYTES;
+export const ENTRY_BYTES = INCARNATION_BYTES + 25;
+export const NAME_BYTES_MAX = 64;
+export const NOTE_BYTES_MAX = 64;
+
+/** What the sender of a heartbeat holds of the one it names. Only append. */
+export const EntryState = { heard: 0, member: 1, excluded: 2, nameInUse: 3 } as const;
+export type EntryStateName = keyof typeof EntryState;
+const STATES: readonly EntryStateName[] = ['heard', 'member', 'excluded', 'nameInUse'];
+
+export interface Entry {
+  /** Hexadecimal, as everywhere outside the codec. */
+  readonly incarnation: string;
+  readonly state: EntryStateName;
+  /** For a member: it must acknowledge what the sender's stream holds after this sequence. */
+  readonly joinedAt: number;
+  /** Positions of the named member's stream at the sender. */
+  readonly received: number;
+  readonly applied: number;
+}
+
+export interface Heartbeat {
+  readonly name: string;
+  readonly note: Uint8Array;
+  readonly ownPort: number;
+  readonly uptimeMs: number;
+  readonly wallMs: number;
+  readonly highest: number;
+  readonly viewSize: number;
+  readonly leastOfView: string;
+  readonly entries: readonly Entry[];
+}
+
+/** Bytes of a heartbeat without entries. */
+export function heartbeatBytes(name: string, note: Uint8Array): number {
+  return FIXED_BYTES + Buffer.byteLength(name) + note.length;
+}
+
+export function encodeHeartbeat(beat: Heartbeat): Buffer {
+  const name = Buffer.from(beat.name);
+  const entriesAt = FIXED_BYTES + name.length + beat.note.length;
+  const body = Buffer.alloc(entriesAt + beat.entries.length * ENTRY_BYTES);
+  body[0] = name.length;
+  body[1] = beat.note.length;
+  body.writeUInt16BE(beat.ownPort, 2);
+  writeCount(body, Math.max(0, Math.floor(beat.uptimeMs)), 4);
+  writeCount(body, Math.max(0, Math.floor(beat.wallMs)), 12);
+  writeCount(body, beat.highest, 20);
+  body.writeUInt16BE(beat.viewSize, 28);
+  body.writeUInt16BE(beat.entries.length, 30);
+  body.write(beat.leastOfView, 32, 'hex');
+  body.set(name, FIXED_BYTES);
+  body.set(beat.note, FIXED_BYTES + name.length);
+  beat.entries.forEach((entry, index) => {
+    const at = entriesAt + index * ENTRY_BYTES;
+    body.write(entry.incarnation, at, 'hex');
+    body[at + INCARNATION_BYTES] = EntryState[entry.state];
+    writeCount(body, entry.joinedAt, at + INCARNATION_BYTES + 1);
+    writeCount(body, entry.received, at + INCARNATION_BYTES + 9);
+    writeCount(body, entry.applied, at + INCARNATION_BYTES + 17);
+  });
+  return body;
+}
+
+export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
+  if (body.length < FIXED_BYTES) return undefined;
+  const nameBytes = body[0] ?? 0;
+  const noteBytes = body[1] ?? 0;
+  const count = body.readUInt16BE(30);
+  const entriesAt = FIXED_BYTES + nameBytes + noteBytes;
+  if (nameBytes === 0 || nameBytes > NAME_BYTES_MAX || noteBytes > NOTE_BYTES_MAX) return undefined;
+  if (body.length !== entriesAt + count * ENTRY_BYTES) return undefined;
+  const entries: Entry[] = [];
+  for (let at = entriesAt; at < body.length; at += ENTRY_BYTES) {
+    const state = STATES[body[at + INCARNATION_BYTES] ?? 0];
+    if (!state) continue;
+    entries.push({
+      incarnation: body.toString('hex', at, at + INCARNATION_BYTES),
+      state,
+      joinedAt: readCount(body, at + INCARNATION_BYTES + 1),
+      received: readCount(body, at + INCARNATION_BYTES + 9),
+      applied: readCount(body, at + INCARNATION_BYTES + 17),
+    });
+  }
+  return {
+    name: body.toString('utf8', FIXED_BYTES, FIXED_BYTES + nameBytes),
+    note: Uint8Array.from(body.subarray(FIXED_BYTES + nameBytes, entriesAt)),
+    ownPort: body.readUInt16BE(2),
+    uptimeMs: readCount(body, 4),
+    wallMs: readCount(body, 12),
+    highest: readCount(body, 20),
+    viewSize: body.readUInt16BE(28),
+    leastOfView: body.toString('hex', 32, 32 + INCARNATION_BYTES),
+    entries,
+  };
+}

@@ -1,0 +1,125 @@
+import { GAP_COUNT_MAX, GAPS_MAX, type Gap } from './acknowledgement.ts';
+import type { Data, Item } from './data.ts';
+
+/** Segments that may wait for an earlier one. */
+export const RECEIVE_WINDOW = 1024;
+export const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+export type Reception = 'new' | 'duplicate' | 'beyond window';
+
+/** What `poll` gives: a message, or a segment's end, after which its position counts as applied. */
+type Ready = { readonly message: Uint8Array } | { readonly end: number };
+
+/**
+ * One member's stream as it arrives here: put in order, fragments joined. A message counts as
+ * applied once `poll` is called again, so whoever polls applies before it polls on.
+ */
+export class Inbound {
+  #received: number;
+  #applied: number;
+  #highest: number;
+  #malformed = 0;
+  readonly #waiting = new Map<number, Data>();
+  #ready: Ready[] = [];
+  #readyHead = 0;
+  #fragments: Uint8Array[] = [];
+  #fragmentBytes = 0;
+
+  /** The stream is followed from after `joinedAt`; what came before is state transfer's part. */
+  constructor(joinedAt: number) {
+    this.#received = joinedAt;
+    this.#applied = joinedAt;
+    this.#highest = joinedAt;
+  }
+
+  /** Every segment up to here has arrived. applied <= received <= highest. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Every message that ends up to here was taken by `poll`, and polled past. */
+  get applied(): number {
+    return this.#applied;
+  }
+
+  get incomplete(): boolean {
+    return this.#received < this.#highest;
+  }
+
+  /** Messages refused because their fragments made no whole. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  accept(data: Data): Reception {
+    if (data.sequence <= this.#received || this.#waiting.has(data.sequence)) return 'duplicate';
+    if (data.sequence > this.#received + RECEIVE_WINDOW) return 'beyond window';
+    this.#highest = Math.max(this.#highest, data.sequence);
+    this.#waiting.set(data.sequence, data);
+    for (;;) {
+      const next = this.#waiting.get(this.#received + 1);
+      if (!next) return 'new';
+      this.#waiting.delete(next.sequence);
+      this.#received = next.sequence;
+      for (const item of next.items) this.#take(item);
+      this.#ready.push({ end: next.sequence });
+    }
+  }
+
+  /** The sender says that its stream reaches so far. */
+  extend(highest: number): void {
+    const bound = this.#received + RECEIVE_WINDOW;
+    this.#highest = Math.max(this.#highest, Math.min(highest, bound));
+  }
+
+  poll(): Uint8Array | undefined {
+    for (;;) {
+      const ready = this.#ready[this.#readyHead];
+      if (!ready) {
+        this.#ready = [];
+        this.#readyHead = 0;
+        return undefined;
+      }
+      this.#readyHead += 1;
+      if ('message' in ready) return ready.message;
+      this.#applied = ready.end;
+    }
+  }
+
+  gaps(): Gap[] {
+    const gaps: Gap[] = [];
+    let first = 0;
+    for (let sequence = this.#received + 1; sequence <= this.#highest + 1; sequence += 1) {
+      const missing = sequence <= this.#highest && !this.#waiting.has(sequence);
+      if (missing && first === 0) first = sequence;
+      if (!missing && first > 0) {
+        gaps.push({ first, count: Math.min(GAP_COUNT_MAX, sequence - first) });
+        first = 0;
+        if (gaps.length === GAPS_MAX) return gaps;
+      }
+    }
+    return gaps;
+  }
+
+  #take(item: Item): void {
+    if (item.first) {
+      if (this.#fragments.length > 0) this.#malformed += 1;
+      this.#fragments = [];
+      this.#fragmentBytes = 0;
+    } else if (this.#fragments.length === 0) {
+      this.#malformed += 1;
+      return;
+    }
+    this.#fragments.push(item.bytes);
+    this.#fragmentBytes += item.bytes.length;
+    if (this.#fragmentBytes > MESSAGE_BYTES_MAX) {
+      this.#malformed += 1;
+      this.#fragments = [];
+    } else if (item.last) {
+      const [only] = this.#fragments;
+      const whole = this.#fragments.length === 1 && only ? only : Buffer.concat(this.#fragments);
+      this.#ready.push({ message: whole });
+      this.#fragments = [];
+    }
+  }
+}

@@ -1,0 +1,212 @@
+import type { Endpoint } from '@argyle/host';
+import type { DropReason } from './counters.ts';
+import { type Entry, ENTRY_BYTES, type Heartbeat } from './heartbeat.ts';
+import type { OpenedSegment } from './keyring.ts';
+import { CANDIDATES_MAX, EXCLUDED_MAX, EXCLUDED_TOLD_MS, EXCLUSION_MS } from './options.ts';
+import { Peer } from './peer.ts';
+
+/**
+ * `left`: it said so. `gone`: its process is. `silent`: not heard within the bound. `deaf`: heard,
+ * but it does not hear us. `stalled`: it applies nothing. `conflict`: it excluded us, and its part
+ * is the weaker one.
+ */
+export type ExclusionReason = 'left' | 'gone' | 'silent' | 'deaf' | 'stalled' | 'conflict';
+
+export type MembershipEvent =
+  | { readonly kind: 'admitted'; readonly peer: Peer }
+  | { readonly kind: 'excluded'; readonly peer: Peer; readonly reason: ExclusionReason }
+  /** A stronger part has excluded us: only as a new incarnation are we admitted again. */
+  | { readonly kind: 'outnumbered' }
+  | { readonly kind: 'name in use'; readonly by: Endpoint };
+
+/** Uptimes closer than that may differ by a heartbeat's delay alone. */
+const STARTED_TOGETHER_MS = 100;
+
+/** How many a part is, and the least incarnation in it: the larger part stays, then the lesser. */
+interface Strength {
+  readonly size: number;
+  readonly least: string;
+}
+
+/**
+ * Who is in the view of this incarnation (PROTOCOL.md, "Membership"). A stranger is listed in our
+ * heartbeats as heard; when one of its own names us it is alive, and admitted. Whoever left or was
+ * excluded never comes back under that incarnation.
+ */
+export class Membership {
+  readonly own: string;
+  readonly #name: string;
+  readonly #startedAt: number;
+  readonly #peers = new Map<string, Peer>();
+  readonly #excluded = new Map<string, { packet: number; heardAt: number }>();
+  readonly #events: MembershipEvent[] = [];
+  #rotation = 0;
+
+  constructor(options: { own: string; name: string; startedAt: number }) {
+    this.own = options.own;
+    this.#name = options.name;
+    this.#startedAt = options.startedAt;
+  }
+
+  get members(): Peer[] {
+    return [...this.#peers.values()].filter((peer) => peer.state === 'member');
+  }
+
+  get candidates(): number {
+    return this.#peers.size - this.members.length;
+  }
+
+  get strength(): Strength {
+    const members = this.members;
+    const least = members.reduce(
+      (found, { incarnation }) => (incarnation < found ? incarnation : found),
+      this.own,
+    );
+    return { size: members.length + 1, least };
+  }
+
+  /** So many were excluded that forgetting one would let it in again. */
+  get exhausted(): boolean {
+    return this.#excluded.size >= EXCLUDED_MAX;
+  }
+
+  peer(incarnation: string): Peer | undefined {
+    return this.#peers.get(incarnation);
+  }
+
+  /** Is there a peer at that address and port? */
+  knows(endpoint: Endpoint): boolean {
+    for (const { endpoint: at } of this.#peers.values()) {
+      if (at.address === endpoint.address && at.port === endpoint.port) return true;
+    }
+    return false;
+  }
+
+  pollEvent(): MembershipEvent | undefined {
+    return this.#events.shift();
+  }
+
+  /** The peer a segment came from, or why nothing may be done with it. */
+  hear(segment: OpenedSegment, from: Endpoint, now: number): Peer | DropReason {
+    const gone = this.#excluded.get(segment.incarnation);
+    if (gone) {
+      if (segment.packet > gone.packet) gone.heardAt = now;
+      gone.packet = Math.max(gone.packet, segment.packet);
+      return 'excluded';
+    }
+    let peer = this.#peers.get(segment.incarnation);
+    if (!peer) {
+      if (this.candidates >= CANDIDATES_MAX) return 'candidates';
+      peer = new Peer(segment.incarnation, from, now);
+      this.#peers.set(segment.incarnation, peer);
+    }
+    if (segment.packet > peer.packet) {
+      peer.packet = segment.packet;
+      peer.heardAt = now;
+    }
+    return peer;
+  }
+
+  /** True when the others should soon hear from us what has changed. */
+  handleHeartbeat(peer: Peer, beat: Heartbeat, now: number): boolean {
+    peer.beat = beat;
+    const named = beat.entries.find((entry) => entry.incarnation === this.own);
+    if (!named) return peer.state === 'heard';
+    peer.namedUsAt = now;
+    if (named.state === 'nameInUse') {
+      this.#events.push({ kind: 'name in use', by: peer.endpoint });
+      return false;
+    }
+    if (beat.name === this.#name) {
+      peer.nameRefused = this.#isOlder(peer, beat, now);
+      return peer.nameRefused;
+    }
+    if (named.state === 'excluded') return this.#contest(peer, beat);
+    if (peer.state === 'member') return false;
+    peer.state = 'member';
+    this.#events.push({ kind: 'admitted', peer });
+    return true;
+  }
+
+  /** A heartbeat of an incarnation that was excluded: it may have excluded us as well. */
+  handleExcluded(beat: Heartbeat): void {
+    const named = beat.entries.find((entry) => entry.incarnation === this.own);
+    if (named?.state === 'excluded' && this.#isWeakerThan(beat)) {
+      this.#events.push({ kind: 'outnumbered' });
+    }
+  }
+
+  exclude(incarnation: string, reason: ExclusionReason): void {
+    const peer = this.#peers.get(incarnation);
+    if (!peer) return;
+    this.#peers.delete(incarnation);
+    if (peer.state === 'heard') return;
+    this.#excluded.set(incarnation, { packet: peer.packet, heardAt: -Infinity });
+    this.#events.push({ kind: 'excluded', peer, reason });
+  }
+
+  /** Ends those who are silent or deaf. */
+  expire(now: number): void {
+    for (const peer of this.#peers.values()) {
+      if (now - peer.heardAt > EXCLUSION_MS) this.exclude(peer.incarnation, 'silent');
+      else if (peer.state === 'member' && now - peer.namedUsAt > EXCLUSION_MS) {
+        this.exclude(peer.incarnation, 'deaf');
+      }
+    }
+  }
+
+  /** This member did not run for a while: that nobody was heard proves nothing. */
+  forgive(stalledMs: number): void {
+    for (const peer of this.#peers.values()) {
+      peer.heardAt += stalledMs;
+      peer.namedUsAt += stalledMs;
+    }
+  }
+
+  /** Whom the next heartbeat names, as many as fit; those left out come first the next time. */
+  entries(roomBytes: number, now: number): Entry[] {
+    const entries = [...this.#peers.values()].map(entryOf);
+    for (const [incarnation, { heardAt }] of this.#excluded) {
+      if (now - heardAt < EXCLUDED_TOLD_MS) entries.push(blankEntry(incarnation, 'excluded'));
+    }
+    const fitting = Math.floor(roomBytes / ENTRY_BYTES);
+    if (entries.length <= fitting) return entries;
+    this.#rotation = (this.#rotation + fitting) % entries.length;
+    const rotated = [...entries.slice(this.#rotation), ...entries.slice(0, this.#rotation)];
+    return rotated.slice(0, fitting);
+  }
+
+  #contest(peer: Peer, beat: Heartbeat): boolean {
+    if (this.#isWeakerThan(beat)) this.#events.push({ kind: 'outnumbered' });
+    else this.exclude(peer.incarnation, 'conflict');
+    return true;
+  }
+
+  #isWeakerThan(beat: Heartbeat): boolean {
+    const { size, least } = this.strength;
+    if (size !== beat.viewSize) return size < beat.viewSize;
+    return least > beat.leastOfView;
+  }
+
+  #isOlder(peer: Peer, beat: Heartbeat, now: number): boolean {
+    const uptimeMs = now - this.#startedAt;
+    const together = Math.abs(uptimeMs - beat.uptimeMs) < STARTED_TOGETHER_MS;
+    if (together) return this.own < peer.incarnation;
+    return uptimeMs > beat.uptimeMs;
+  }
+}
+
+function entryOf(peer: Peer): Entry {
+  if (peer.nameRefused) return blankEntry(peer.incarnation, 'nameInUse');
+  return {
+    incarnation: peer.incarnation,
+    state: peer.state,
+    joinedAt: peer.joinedAt,
+    received: peer.inbound?.received ?? 0,
+    applied: peer.inbound?.applied ?? 0,
+  };
+}
+
+function blankEntry(incarnation: string, state: Entry['state']): Entry {
+  return { incarnation, state, joinedAt: 0, received: 0, applied: 0 };
+}

@@ -1,0 +1,37 @@
+import type { Endpoint } from '@argyle/host';
+
+export interface GroupOptions {
+  /** Unique among live members, 1 to 64 bytes of UTF-8. */
+  readonly name: string;
+  /** 32 random bytes, the same at all members. */
+  readonly clusterKey: Uint8Array;
+  /** A kernel's random source. */
+  readonly random: (sizeBytes: number) => Uint8Array;
+  /** Own endpoints of members that are greeted by unicast until they are heard. */
+  readonly members: readonly Endpoint[];
+  /** What one datagram carries at most. Larger means fewer; above the path's MTU, IP fragments. */
+  readonly segmentBytes: number;
+}
+
+/**
+ * Heartbeats cost N a member and interval; the interval bounds how late the last segment of a burst
+ * is missed, and how long a lost acknowledgement stays lost.
+ */
+export const HEARTBEAT_MS = 250;
+/** A change is told at once, but heartbeats are never closer than this. */
+export const HEARTBEAT_SPACING_MS = 15;
+/**
+ * Who is silent, deaf or stalled for so long is excluded. Shorter: a long garbage collection or a
+ * paused virtual machine loses its place. Longer: writers wait longer for a frozen host.
+ */
+export const EXCLUSION_MS = 3_000;
+/** A member that did not run for this long makes allowance: others were not silent, it was deaf. */
+export const STALL_MS = 500;
+/** A write that not all applied by then fails at its caller; it stays under way. */
+export const WRITE_TIMEOUT_MS = 5_000;
+/** Strangers kept at once. */
+export const CANDIDATES_MAX = 256;
+/** Incarnations never admitted again; when it is full this member draws a new one itself. */
+export const EXCLUDED_MAX = 65_536;
+/** An excluded member that is still heard is told so for this long after its last segment. */
+export const EXCLUDED_TOLD_MS = 1_000;

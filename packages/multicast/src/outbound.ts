@@ -1,0 +1,292 @@
+import type { Gap } from './acknowledgement.ts';
+import { DATA_HEADER_BYTES, encodeData, ITEM_HEADER_BYTES, type Item } from './data.ts';
+import { MESSAGE_BYTES_MAX } from './inbound.ts';
+import { OVERHEAD_BYTES } from './segment.ts';
+import { SendWindow } from './send-window.ts';
+
+export type WriteOutcome = 'replicated' | 'timeout' | 'restarted';
+
+/** More than this waiting to be sent, and `enqueue` refuses. */
+const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+/** Requests for the same segment that come so close together are answered by one multicast. */
+const REPAIR_GATHER_MS = 2;
+/** Segments repaired for one receiver on one time-out. */
+const REPAIRS_PER_TIMEOUT = 16;
+const BACK_OFF_DOUBLINGS_MAX = 4;
+
+export interface Transmission {
+  readonly body: Uint8Array;
+  /** Undefined: to all, by multicast. */
+  readonly to: string | undefined;
+}
+
+interface Stored {
+  readonly body: Uint8Array;
+  readonly firstSentAt: number;
+  lastSentAt: number;
+  transmissions: number;
+}
+
+/** A member that must acknowledge. joinedAt <= applied <= received <= last sent. */
+interface Receiver {
+  received: number;
+  applied: number;
+  progressAt: number;
+}
+
+interface Write {
+  readonly ticket: number;
+  /** The segment in which its last byte left; Infinity until then. */
+  sequence: number;
+  readonly enqueuedAt: number;
+}
+
+/** This member's stream: segments from messages, kept until all who must acknowledge did. */
+export class Outbound {
+  readonly window = new SendWindow();
+  repairs = 0;
+  readonly #capacity: number;
+  readonly #timeoutMs: number;
+  #sequence = 0;
+  #ticket = 0;
+  #queue: { write: Write; bytes: Uint8Array; offset: number }[] = [];
+  #queueBytes = 0;
+  readonly #ring = new Map<number, Stored>();
+  readonly #receivers = new Map<string, Receiver>();
+  #writes: Write[] = [];
+  readonly #ended: { ticket: number; outcome: WriteOutcome }[] = [];
+  readonly #wanted = new Map<number, Set<string>>();
+  #repairAt = Infinity;
+
+  constructor(options: { segmentBytes: number; writeTimeoutMs: number }) {
+    this.#capacity = options.segmentBytes - OVERHEAD_BYTES - DATA_HEADER_BYTES;
+    this.#timeoutMs = options.writeTimeoutMs;
+  }
+
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** The last sequence that every receiver has applied. */
+  get acknowledged(): number {
+    let least = this.#sequence;
+    for (const { applied } of this.#receivers.values()) least = Math.min(least, applied);
+    return least;
+  }
+
+  get queueBytes(): number {
+    return this.#queueBytes;
+  }
+
+  get deadline(): number {
+    const [write] = this.#writes;
+    const timeoutAt = write ? write.enqueuedAt + this.#timeoutMs : Infinity;
+    const ownAt = this.#queue.length > 0 ? this.window.ownTimeoutAt : Infinity;
+    return Math.min(timeoutAt, this.#repairAt, this.#retransmitAt(), ownAt);
+  }
+
+  receiver(incarnation: string): Readonly<Receiver> | undefined {
+    return this.#receivers.get(incarnation);
+  }
+
+  /** From now on the member must acknowledge; it follows the stream after the answer. */
+  admit(incarnation: string, now: number): number {
+    const joinedAt = this.#sequence;
+    this.#receivers.set(incarnation, { received: joinedAt, applied: joinedAt, progressAt: now });
+    return joinedAt;
+  }
+
+  /** Nobody waits for that member any more. */
+  exclude(incarnation: string): void {
+    this.#receivers.delete(incarnation);
+    for (const wanting of this.#wanted.values()) wanting.delete(incarnation);
+    this.#settle();
+  }
+
+  /** A ticket, ended later by `pollEnded`; undefined when the queue or the message is too large. */
+  enqueue(bytes: Uint8Array, now: number): number | undefined {
+    if (bytes.length > MESSAGE_BYTES_MAX || bytes.length === 0) return undefined;
+    if (this.#queueBytes + bytes.length > QUEUE_BYTES_MAX) return undefined;
+    this.#ticket += 1;
+    const write = { ticket: this.#ticket, sequence: Infinity, enqueuedAt: now };
+    this.#writes.push(write);
+    this.#queue.push({ write, bytes, offset: 0 });
+    this.#queueBytes += bytes.length;
+    this.#settle();
+    return write.ticket;
+  }
+
+  /** False for positions that were never sent, which change nothing. */
+  acknowledge(
+    incarnation: string,
+    ack: { received: number; applied: number; gaps: readonly Gap[] },
+    now: number,
+  ): boolean {
+    const receiver = this.#receivers.get(incarnation);
+    if (!receiver || ack.received > this.#sequence || ack.applied > ack.received) return false;
+    if (ack.applied > receiver.applied) {
+      receiver.progressAt = now;
+      const stored = this.#ring.get(ack.applied);
+      if (stored?.transmissions === 1) this.window.measured(now - stored.firstSentAt);
+    }
+    receiver.received = Math.max(receiver.received, ack.received);
+    receiver.applied = Math.max(receiver.applied, ack.applied);
+    for (const gap of ack.gaps) {
+      const end = Math.min(gap.first + gap.count, this.#sequence + 1);
+      for (let at = Math.max(gap.first, receiver.received + 1); at < end; at += 1) {
+        const stored = this.#ring.get(at);
+        const underWay =
+          stored && stored.transmissions > 1 && now - stored.lastSentAt < this.window.roundMs;
+        if (stored && !underWay) this.#want(at, incarnation, now);
+      }
+    }
+    this.#settle();
+    return true;
+  }
+
+  ownReturned(sequence: number): void {
+    this.window.ownReturned(sequence);
+  }
+
+  handleDeadline(now: number): void {
+    this.window.expireOwn(now);
+    for (const [incarnation, receiver] of this.#receivers) {
+      for (let step = 1; step <= REPAIRS_PER_TIMEOUT; step += 1) {
+        const stored = this.#ring.get(receiver.received + step);
+        if (!stored || this.#dueAt(stored) > now) break;
+        this.#want(receiver.received + step, incarnation, now);
+        this.#repairAt = now;
+      }
+    }
+    while (this.#writes[0] && this.#writes[0].enqueuedAt + this.#timeoutMs <= now) {
+      const write = this.#writes.shift();
+      if (write) this.#ended.push({ ticket: write.ticket, outcome: 'timeout' });
+    }
+  }
+
+  poll(now: number): Transmission | undefined {
+    return this.#pollRepair(now) ?? this.#pollFresh(now);
+  }
+
+  pollEnded(): { ticket: number; outcome: WriteOutcome } | undefined {
+    return this.#ended.shift();
+  }
+
+  /** Receivers that have had something to apply for so long, and applied nothing. */
+  stalledFor(durationMs: number, now: number): string[] {
+    return [...this.#receivers]
+      .filter(([, { applied, progressAt }]) => {
+        const waiting = this.#ring.get(applied + 1);
+        return waiting && now - Math.max(progressAt, waiting.firstSentAt) > durationMs;
+      })
+      .map(([incarnation]) => incarnation);
+  }
+
+  /** For a new incarnation: the stream begins again, and what was under way has failed. */
+  restart(): void {
+    for (const { ticket } of this.#writes) this.#ended.push({ ticket, outcome: 'restarted' });
+    this.#writes = [];
+    this.#queue = [];
+    this.#queueBytes = 0;
+    this.#ring.clear();
+    this.#receivers.clear();
+    this.#wanted.clear();
+    this.#repairAt = Infinity;
+    this.#sequence = 0;
+    this.window.restart();
+  }
+
+  #pollRepair(now: number): Transmission | undefined {
+    if (now < this.#repairAt) return undefined;
+    for (const [sequence, wanting] of this.#wanted) {
+      this.#wanted.delete(sequence);
+      const stored = this.#ring.get(sequence);
+      const [only] = wanting;
+      if (!stored || only === undefined) continue;
+      stored.lastSentAt = now;
+      stored.transmissions += 1;
+      this.repairs += 1;
+      this.window.repaired(now);
+      return { body: stored.body, to: wanting.size > 1 ? undefined : only };
+    }
+    this.#repairAt = Infinity;
+    return undefined;
+  }
+
+  #pollFresh(now: number): Transmission | undefined {
+    const inFlight = this.#sequence - this.acknowledged;
+    if (this.#queue.length === 0 || !this.window.open(inFlight)) return undefined;
+    this.#sequence += 1;
+    const items = this.#fill();
+    const urgent = this.#queue.length === 0 || !this.window.open(inFlight + 1);
+    const body = encodeData({ sequence: this.#sequence, urgent, items });
+    this.#ring.set(this.#sequence, {
+      body,
+      firstSentAt: now,
+      lastSentAt: now,
+      transmissions: 1,
+    });
+    this.window.sent(this.#sequence, now);
+    return { body, to: undefined };
+  }
+
+  #fill(): Item[] {
+    const items: Item[] = [];
+    let room = this.#capacity;
+    while (room > ITEM_HEADER_BYTES) {
+      const head = this.#queue[0];
+      if (!head) break;
+      const size = Math.min(head.bytes.length - head.offset, room - ITEM_HEADER_BYTES);
+      const end = head.offset + size;
+      const last = end === head.bytes.length;
+      items.push({ first: head.offset === 0, last, bytes: head.bytes.subarray(head.offset, end) });
+      room -= ITEM_HEADER_BYTES + size;
+      this.#queueBytes -= size;
+      head.offset = end;
+      if (!last) break;
+      head.write.sequence = this.#sequence;
+      this.#queue.shift();
+    }
+    return items;
+  }
+
+  #want(sequence: number, incarnation: string, now: number): void {
+    const wanting = this.#wanted.get(sequence) ?? new Set();
+    this.#wanted.set(sequence, wanting.add(incarnation));
+    this.#repairAt = Math.min(this.#repairAt, now + REPAIR_GATHER_MS);
+  }
+
+  #retransmitAt(): number {
+    let earliest = Infinity;
+    for (const { received } of this.#receivers.values()) {
+      const stored = this.#ring.get(received + 1);
+      if (stored) earliest = Math.min(earliest, this.#dueAt(stored));
+    }
+    return earliest;
+  }
+
+  #dueAt(stored: Stored): number {
+    const doublings = Math.min(stored.transmissions - 1, BACK_OFF_DOUBLINGS_MAX);
+    return stored.lastSentAt + this.window.timeoutMs * 2 ** doublings;
+  }
+
+  /** Ends writes and frees segments that all receivers have applied. */
+  #settle(): void {
+    if (this.#receivers.size === 0 && this.#queue.length > 0) {
+      for (const { write } of this.#queue) write.sequence = this.#sequence;
+      this.#queue = [];
+      this.#queueBytes = 0;
+    }
+    const applied = this.acknowledged;
+    for (const [sequence] of this.#ring) {
+      if (sequence > applied) break;
+      this.#ring.delete(sequence);
+      this.#wanted.delete(sequence);
+      this.window.advanced();
+    }
+    while (this.#writes[0] && this.#writes[0].sequence <= applied) {
+      const write = this.#writes.shift();
+      if (write) this.#ended.push({ ticket: write.ticket, outcome: 'replicated' });
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import type { Channel, Endpoint } from '@argyle/host';
+import type { Random } from './random.ts';
+import type { SimulatedPort } from './simulated-port.ts';
+import type { Simulator } from './simulator.ts';
+
+/** Each fault is one option; all are off by default but the delay. */
+export interface NetworkFaults {
+  /** Share of datagrams that are lost, for each receiver by itself. */
+  loss: number;
+  /** Share of a sender's own multicast copies that are lost. */
+  ownLoss: number;
+  /** Share of datagrams that arrive twice, the copy with a delay of its own. */
+  duplicate: number;
+  /** Every datagram takes this long at least… */
+  delayMinMs: number;
+  /** …and this much more on average (exponential), so that datagrams overtake each other. */
+  delayMeanMs: number;
+}
+
+const QUIET: NetworkFaults = {
+  loss: 0,
+  ownLoss: 0,
+  duplicate: 0,
+  delayMinMs: 0.05,
+  delayMeanMs: 0.1,
+};
+
+/** Datagrams between simulated ports, and who can reach whom. */
+export class Network {
+  faults: NetworkFaults;
+  readonly #simulator: Simulator;
+  readonly #random: Random;
+  readonly #ports = new Set<SimulatedPort>();
+  readonly #cuts = new Set<string>();
+
+  constructor(simulator: Simulator, faults: Partial<NetworkFaults>) {
+    this.#simulator = simulator;
+    this.#random = simulator.random.fork();
+    this.faults = { ...QUIET, ...faults };
+  }
+
+  /** Hosts in different parts hear nothing of each other; a host not named is on its own. */
+  partition(parts: readonly (readonly string[])[], hosts: readonly string[]): void {
+    this.#cuts.clear();
+    const partOf = (host: string) => parts.findIndex((part) => part.includes(host));
+    for (const from of hosts) {
+      for (const to of hosts) {
+        if (from !== to && (partOf(from) !== partOf(to) || partOf(from) < 0)) this.cut(from, to);
+      }
+    }
+  }
+
+  /** One direction only. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  reaches(from: string, to: string): boolean {
+    return !this.#cuts.has(`${from}>${to}`);
+  }
+
+  attach(port: SimulatedPort): void {
+    this.#ports.add(port);
+  }
+
+  detach(port: SimulatedPort): void {
+    this.#ports.delete(port);
+  }
+
+  portAt(endpoint: Endpoint): SimulatedPort | undefined {
+    for (const port of this.#ports) {
+      if (port.own.address === endpoint.address && port.own.port === endpoint.port) return port;
+    }
+    return undefined;
+  }
+
+  delay(): number {
+    return this.faults.delayMinMs + this.#random.exponential(this.faults.delayMeanMs);
+  }
+
+  multicast(from: SimulatedPort, bytes: Uint8Array): void {
+    for (const to of this.#ports) {
+      if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
+      this.#send(from, to, bytes, 'group');
+    }
+  }
+
+  unicast(from: SimulatedPort, bytes: Uint8Array, endpoint: Endpoint): void {
+    const to = this.portAt(endpoint);
+    if (to) this.#send(from, to, bytes, 'own');
+  }
+
+  #send(from: SimulatedPort, to: SimulatedPort, bytes: Uint8Array, channel: Channel): void {
+    const { loss, ownLoss, duplicate } = this.faults;
+    if (this.#random.chance(from === to ? ownLoss : loss)) return;
+    this.#deliver(from, to, bytes, channel);
+    if (from !== to && this.#random.chance(duplicate)) this.#deliver(from, to, bytes, channel);
+  }
+
+  #deliver(from: SimulatedPort, to: SimulatedPort, bytes: Uint8Array, channel: Channel): void {
+    const copy = bytes.slice();
+    this.#simulator.after(this.delay(), () => {
+      if (!this.#ports.has(to) || !this.reaches(from.host.name, to.host.name)) return;
+      to.deliver(copy, from.own, channel);
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import type { Cancel, Host, Port, PortHandlers, PortOptions } from '@argyle/host';
+import type { Random } from './random.ts';
+import { SimulatedPort } from './simulated-port.ts';
+import type { Simulator } from './simulator.ts';
+
+/** Wall time at the start of every run; that it is not 0 finds forgotten offsets. */
+const WALL_START_MS = 1_900_000_000_000;
+
+/** A machine that can be crashed, stopped for a while, and given a wrong clock. */
+export class SimulatedHost implements Host {
+  readonly name: string;
+  readonly address: string;
+  readonly simulator: Simulator;
+  readonly #random: Random;
+  #ports = new Set<SimulatedPort>();
+  #wallSkewMs = 0;
+  /** Timers of an earlier life never fire. */
+  #life = 0;
+  #paused = false;
+  #held: (() => void)[] = [];
+  #nextPort = 40_000;
+
+  constructor(simulator: Simulator, options: { name: string; address: string }) {
+    this.simulator = simulator;
+    this.name = options.name;
+    this.address = options.address;
+    this.#random = simulator.random.fork();
+  }
+
+  now(): number {
+    return this.simulator.now;
+  }
+
+  wallOffset(): number {
+    return WALL_START_MS + this.#wallSkewMs;
+  }
+
+  random(sizeBytes: number): Uint8Array {
+    return this.#random.bytes(sizeBytes);
+  }
+
+  after(delayMs: number, wake: () => void): Cancel {
+    const life = this.#life;
+    let cancelled = false;
+    const cancelTask = this.simulator.after(delayMs, () => {
+      this.perform(() => {
+        if (!cancelled && life === this.#life) wake();
+      });
+    });
+    return () => {
+      cancelled = true;
+      cancelTask();
+    };
+  }
+
+  openPort(options: PortOptions, handlers: PortHandlers): Port {
+    if (options.ownPort === 0) this.#nextPort += 1;
+    const own = { address: this.address, port: options.ownPort || this.#nextPort };
+    const port = new SimulatedPort(this, { own, group: options.group }, handlers, () =>
+      this.#ports.delete(port),
+    );
+    this.#ports.add(port);
+    this.after(0, () => port.open());
+    return port;
+  }
+
+  /** Ends the process: sockets close, timers die, peers' links are reset. */
+  crash(): void {
+    this.#life += 1;
+    this.#paused = false;
+    this.#held = [];
+    for (const port of this.#ports) port.close();
+    this.#ports.clear();
+  }
+
+  /** Like SIGSTOP: nothing runs, arrivals wait. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Like SIGCONT: all that waited happens now. */
+  resume(): void {
+    this.#paused = false;
+    const held = this.#held;
+    this.#held = [];
+    for (const work of held) work();
+  }
+
+  /** Sets the wall clock wrong by so much. */
+  skewClock(skewMs: number): void {
+    this.#wallSkewMs = skewMs;
+  }
+
+  /** Runs work of this host's process: now, or when it goes on. */
+  perform(work: () => void): void {
+    if (this.#paused) this.#held.push(work);
+    else work();
+  }
+}

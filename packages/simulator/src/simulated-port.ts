@@ -1,0 +1,175 @@
+import type { Channel, Endpoint, LinkEnd, Port, PortHandlers } from '@argyle/host';
+import type { SimulatedHost } from './simulated-host.ts';
+
+/** A connection attempt into nowhere ends after this. */
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Bytes that cannot get through are tried again so often… */
+const STALL_RETRY_MS = 100;
+/** …and so long, then the link is dead. */
+const STALL_LIMIT_MS = 3_000;
+
+/** One side of a link: bytes are delivered to it in order. */
+interface LinkSide {
+  readonly port: SimulatedPort;
+  readonly link: number;
+  other: LinkSide | undefined;
+  /** When the last thing sent to this side arrives; the next arrives no sooner. */
+  lastAt: number;
+  stalledMs: number;
+  readonly waiting: (() => void)[];
+}
+
+export class SimulatedPort implements Port {
+  readonly host: SimulatedHost;
+  readonly own: Endpoint;
+  readonly group: Endpoint;
+  readonly #handlers: PortHandlers;
+  readonly #released: () => void;
+  readonly #links = new Map<number, LinkSide>();
+  #accepted = 0;
+  #open = false;
+
+  constructor(
+    host: SimulatedHost,
+    options: { own: Endpoint; group: Endpoint },
+    handlers: PortHandlers,
+    released: () => void,
+  ) {
+    this.host = host;
+    this.own = options.own;
+    this.group = options.group;
+    this.#handlers = handlers;
+    this.#released = released;
+  }
+
+  open(): void {
+    if (this.#network.portAt(this.own)) {
+      this.#handlers.failed(new Error(`${this.own.address}:${this.own.port} is in use`));
+      return;
+    }
+    this.#open = true;
+    this.#network.attach(this);
+    this.#handlers.opened(this.own);
+  }
+
+  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): void {
+    this.host.perform(() => {
+      if (!this.#open) return;
+      this.host.simulator.record(`${from.address} ${this.host.name} ${channel}`, bytes);
+      this.#handlers.datagram(bytes, from, channel);
+    });
+  }
+
+  multicast(bytes: Uint8Array): void {
+    if (this.#open) this.#network.multicast(this, bytes);
+  }
+
+  unicast(bytes: Uint8Array, to: Endpoint): void {
+    if (this.#open) this.#network.unicast(this, bytes, to);
+  }
+
+  openLink(link: number, to: Endpoint): void {
+    const near = side(this, link);
+    this.#links.set(link, near);
+    const give = (reason: LinkEnd) => () => this.#end(near, reason);
+    this.host.simulator.after(2 * this.#network.delay(), () => {
+      const peer = this.#network.portAt(to);
+      if (peer && !this.#connected(peer)) {
+        this.host.simulator.after(CONNECT_TIMEOUT_MS, give('unreachable'));
+      } else if (!peer) {
+        give('refused')();
+      } else if (this.#links.has(link)) {
+        this.#establish(near, peer);
+      }
+    });
+  }
+
+  writeLink(link: number, bytes: Uint8Array): void {
+    const near = this.#links.get(link);
+    if (!near?.other) return;
+    const copy = bytes.slice();
+    const far = near.other;
+    send(far, () => {
+      far.port.host.simulator.record(`${this.host.name} ${far.port.host.name} link`, copy);
+      far.port.#handlers.link({ kind: 'bytes', link: far.link, bytes: copy });
+    });
+    send(near, () => this.#handlers.link({ kind: 'drained', link }));
+  }
+
+  closeLink(link: number): void {
+    const near = this.#links.get(link);
+    this.#links.delete(link);
+    const far = near?.other;
+    if (far) send(far, () => far.port.#end(far, 'ended'));
+  }
+
+  close(closed?: () => void): void {
+    this.#open = false;
+    this.#network.detach(this);
+    for (const { other } of this.#links.values()) {
+      if (other) send(other, () => other.port.#end(other, 'reset'));
+    }
+    this.#links.clear();
+    this.#released();
+    closed?.();
+  }
+
+  get #network() {
+    return this.host.simulator.network;
+  }
+
+  #connected(peer: SimulatedPort): boolean {
+    const [a, b] = [this.host.name, peer.host.name];
+    return this.#network.reaches(a, b) && this.#network.reaches(b, a);
+  }
+
+  #establish(near: LinkSide, peer: SimulatedPort): void {
+    peer.#accepted += 1;
+    const far = side(peer, -peer.#accepted);
+    near.other = far;
+    far.other = near;
+    peer.#links.set(far.link, far);
+    send(far, () =>
+      peer.#handlers.link({ kind: 'accepted', link: far.link, from: { ...this.own, port: 0 } }),
+    );
+    send(near, () => this.#handlers.link({ kind: 'opened', link: near.link }));
+  }
+
+  #end(end: LinkSide, reason: LinkEnd): void {
+    if (!this.#links.delete(end.link)) return;
+    this.host.perform(() => this.#handlers.link({ kind: 'closed', link: end.link, reason }));
+  }
+
+  /** Delivers the side's next work, or waits while the path is cut: a link loses nothing. */
+  static pump(to: LinkSide): void {
+    const peer = to.other?.port;
+    const port = to.port;
+    if (!port.#links.has(to.link)) return;
+    if (peer && !port.#connected(peer)) {
+      to.stalledMs += STALL_RETRY_MS;
+      if (to.stalledMs > STALL_LIMIT_MS) port.#end(to, 'unreachable');
+      else port.host.simulator.after(STALL_RETRY_MS, () => SimulatedPort.pump(to));
+      return;
+    }
+    to.stalledMs = 0;
+    const work = to.waiting.shift();
+    if (!work) return;
+    const more = to.waiting.length > 0;
+    port.host.perform(() => {
+      if (port.#links.has(to.link)) work();
+    });
+    if (more) port.host.simulator.after(0, () => SimulatedPort.pump(to));
+  }
+}
+
+function side(port: SimulatedPort, link: number): LinkSide {
+  return { port, link, other: undefined, lastAt: 0, stalledMs: 0, waiting: [] };
+}
+
+function send(to: LinkSide, work: () => void): void {
+  const simulator = to.port.host.simulator;
+  to.waiting.push(work);
+  if (to.waiting.length > 1) return;
+  to.lastAt = Math.max(to.lastAt, simulator.now + simulator.network.delay());
+  simulator.after(to.lastAt - simulator.now, () => SimulatedPort.pump(to));
+}

@@ -1,0 +1,131 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Cancel } from '@argyle/host';
+import { Network, type NetworkFaults } from './network.ts';
+import { Random } from './random.ts';
+import { SimulatedHost } from './simulated-host.ts';
+
+export interface SimulatorOptions {
+  readonly seed: number;
+  readonly faults?: Partial<NetworkFaults>;
+}
+
+/**
+ * Time, chance and wire under one seed. A timer, a datagram in flight and a link's bytes are tasks
+ * in one heap, ordered by time and then by insertion, so a run is a plain loop and two runs of one
+ * seed are the same run: `digest` says so.
+ */
+export class Simulator {
+  readonly network: Network;
+  readonly random: Random;
+  readonly #trace: Hash = createHash('sha256');
+  readonly #heap: Task[] = [];
+  readonly #hosts = new Map<string, SimulatedHost>();
+  #now = 0;
+  #inserted = 0;
+
+  constructor(options: SimulatorOptions) {
+    this.random = new Random(options.seed);
+    this.network = new Network(this, options.faults ?? {});
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** The host of that name, made at first use; its address is 198.18.0.N (RFC 2544). */
+  host(name: string): SimulatedHost {
+    const known = this.#hosts.get(name);
+    if (known) return known;
+    const host = new SimulatedHost(this, { name, address: `198.18.0.${this.#hosts.size + 1}` });
+    this.#hosts.set(name, host);
+    return host;
+  }
+
+  /** Runs all tasks due in the next `durationMs`; `each` is called after every one of them. */
+  run(durationMs: number, each?: () => void): void {
+    const end = this.#now + durationMs;
+    for (;;) {
+      const task = this.#heap[0];
+      if (!task || task.at > end) break;
+      pop(this.#heap);
+      if (task.cancelled) continue;
+      this.#now = task.at;
+      task.run();
+      each?.();
+    }
+    this.#now = end;
+  }
+
+  /** Runs until `condition` holds, at most `boundMs`; false if it never did. */
+  runUntil(condition: () => boolean, boundMs: number, each?: () => void): boolean {
+    const end = this.#now + boundMs;
+    while (!condition()) {
+      const next = this.#heap[0];
+      if (!next || next.at > end) return false;
+      this.run(next.at - this.#now, each);
+    }
+    return true;
+  }
+
+  after(delayMs: number, run: () => void): Cancel {
+    this.#inserted += 1;
+    const at = this.#now + Math.max(0, delayMs);
+    const task: Task = { at, order: this.#inserted, run, cancelled: false };
+    push(this.#heap, task);
+    return () => {
+      task.cancelled = true;
+    };
+  }
+
+  /** Everything delivered goes in here. */
+  record(what: string, bytes: Uint8Array): void {
+    this.#trace.update(`${this.#now.toFixed(6)} ${what} ${bytes.length}\n`).update(bytes);
+  }
+
+  /** Of all that was delivered so far: equal for equal seeds. */
+  digest(): string {
+    return this.#trace.copy().digest('hex');
+  }
+}
+
+interface Task {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+  cancelled: boolean;
+}
+
+function before(a: Task, b: Task): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+function push(heap: Task[], task: Task): void {
+  let index = heap.length;
+  heap.push(task);
+  while (index > 0) {
+    const parent = (index - 1) >> 1;
+    const above = heap[parent];
+    if (!above || !before(task, above)) break;
+    heap[index] = above;
+    index = parent;
+  }
+  heap[index] = task;
+}
+
+function pop(heap: Task[]): void {
+  const last = heap.pop();
+  if (!last || heap.length === 0) return;
+  let index = 0;
+  for (;;) {
+    let child = 2 * index + 1;
+    const left = heap[child];
+    if (!left) break;
+    const right = heap[child + 1];
+    if (right && before(right, left)) child += 1;
+    const least = heap[child];
+    if (!least || !before(least, last)) break;
+    heap[index] = least;
+    index = child;
+  }
+  heap[index] = last;
+}
