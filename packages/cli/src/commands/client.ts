@@ -1,0 +1,32 @@
+import { Admin } from '@argyle/admin';
+import { Client } from '@argyle/client';
+import { SystemHost } from '@argyle/host/system';
+import { loadClientConfig } from '../config/client-config.ts';
+import { createLog } from '../log.ts';
+import { printConfig } from '../print-config.ts';
+import { run } from '../service.ts';
+import type { ServeOptions } from './node.ts';
+
+export async function client(said: ServeOptions): Promise<void> {
+  const host = new SystemHost();
+  const config = loadClientConfig(said.config, host.now() + host.wallOffset());
+  if (said.printConfig) return printConfig(config);
+
+  const log = createLog(said.logLevel ?? config.logLevel, 'client');
+  for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
+  const client = new Client({ host, options: config.options, log });
+  const admin = new Admin({ source: client, listen: config.admin, log });
+  await run(
+    {
+      async start() {
+        await admin.listen();
+        await client.start();
+      },
+      drain: () => client.drain(),
+      async stop() {
+        await Promise.all([client.stop(), admin.close()]);
+      },
+    },
+    { log, pidFile: said.pidFile },
+  );
+}

@@ -1,0 +1,40 @@
+import * as z from 'zod';
+import { choice, count, duration, file, listenEndpoint, remoteEndpoint, text } from './values.ts';
+
+/** RFC 1929: both are 1 to 255 bytes. */
+const credential = (what: string) => text(`${what} of at most 255 characters`, /^.{1,255}$/su);
+
+/**
+ * A client's configuration file. Every default of a client stands here and nowhere else;
+ * `CONFIGURATION.md` tells them, and a test compares the two.
+ */
+export const clientSchema = z.strictObject({
+  listen: listenEndpoint().prefault('127.0.0.1:1080'),
+  admin: listenEndpoint().prefault('127.0.0.1:12080'),
+  nodes: z.array(remoteEndpoint()).min(1, 'at least one node'),
+  serverName: text(
+    'a host name such as argyle.cluster',
+    /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
+  ).prefault('argyle.cluster'),
+  ca: file('PEM certificates of authorities'),
+  user: z
+    .strictObject({ name: credential('a name'), password: credential('a password') })
+    .optional(),
+  certificate: z
+    .strictObject({ certificate: file('a PEM certificate'), key: file('a PEM private key') })
+    .optional(),
+  warmConnections: count(0, 256).prefault(4),
+  limits: z
+    .strictObject({
+      connections: count(1, 1_000_000).prefault(4_096),
+      connect: duration('100ms', '5m').prefault('5s'),
+      greeting: duration('100ms', '5m').prefault('10s'),
+      request: duration('100ms', '5m').prefault('20s'),
+      idle: duration('1s', '7d').prefault('1h'),
+      retry: duration('10ms', '10m').prefault('1s'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({ level: choice('debug', 'info', 'warn', 'error').prefault('info') })
+    .prefault({}),
+});

@@ -1,0 +1,71 @@
+import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
+
+/** A thing, or what was found instead of it, without quoting a secret. */
+export type Checked<Thing> = Thing | { readonly found: string };
+
+const RSA_BITS_MIN = 2_048;
+const DAY_MS = 86_400_000;
+/** A certificate that ends sooner is worth a warning at each start. */
+const EXPIRY_WARNING_DAYS = 30;
+
+/** Every certificate of a PEM file, in its order; at least one. */
+export function readCertificates(pem: string): Checked<readonly X509Certificate[]> {
+  const blocks = pemBlocks(pem, 'CERTIFICATE');
+  if (blocks.length === 0) return { found: 'a file without a PEM certificate' };
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    return { found: 'a damaged certificate' };
+  }
+}
+
+export function readPrivateKey(pem: string): Checked<KeyObject> {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem))
+    return { found: 'a key that is encrypted with a passphrase' };
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem))
+    return { found: 'a file without a PEM private key' };
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return { found: 'a damaged private key' };
+  }
+}
+
+/** Revocation lists of a PEM file. OpenSSL reads what is inside. */
+export function readCrls(pem: string): Checked<readonly string[]> {
+  const blocks = pemBlocks(pem, 'X509 CRL');
+  return blocks.length === 0 ? { found: 'a file without a PEM revocation list' } : blocks;
+}
+
+/** Why a certificate cannot be used today, if it cannot. */
+export function outOfDate(certificate: X509Certificate, nowMs: number): string | undefined {
+  const { validFromDate, validToDate } = certificate;
+  if (nowMs >= validToDate.getTime())
+    return `a certificate that expired on ${validToDate.toISOString()}`;
+  if (nowMs < validFromDate.getTime())
+    return `a certificate that is not valid before ${validFromDate.toISOString()}`;
+  return undefined;
+}
+
+/** A sentence to warn with when a certificate ends soon. */
+export function endsSoon(certificate: X509Certificate, nowMs: number): string | undefined {
+  const days = Math.floor((certificate.validToDate.getTime() - nowMs) / DAY_MS);
+  return days < EXPIRY_WARNING_DAYS ? `expires in ${days} days` : undefined;
+}
+
+export function isWeak(certificate: X509Certificate): string | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
+  if (asymmetricKeyType !== 'rsa' || bits >= RSA_BITS_MIN) return undefined;
+  return `an RSA key of ${bits} bits`;
+}
+
+/** Only subject alternative names count (RFC 9525 §6.3); a common name does not. */
+export function carriesName(certificate: X509Certificate, name: string): boolean {
+  return certificate.checkHost(name, { subject: 'never' }) !== undefined;
+}
+
+function pemBlocks(pem: string, label: string): readonly string[] {
+  const block = new RegExp(`-----BEGIN ${label}-----[^-]*-----END ${label}-----`, 'g');
+  return pem.match(block) ?? [];
+}

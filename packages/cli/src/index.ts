@@ -1,0 +1,10 @@
+export { createProgram } from './program.ts';
+export { runProgram } from './run-program.ts';
+export { loadNodeConfig } from './config/node-config.ts';
+export type { LogLevel, NodeConfig } from './config/node-config.ts';
+export { loadClientConfig } from './config/client-config.ts';
+export type { ClientConfig } from './config/client-config.ts';
+export { ConfigError } from './config/problem.ts';
+export type { Problem } from './config/problem.ts';
+export { CliError, ExitCode } from './exit-code.ts';
+export type { CliErrorCode } from './exit-code.ts';

@@ -1,0 +1,33 @@
+import { CommanderError, type Command } from 'commander';
+import { ConfigError } from './config/problem.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+
+/** Runs a command line and answers its exit code. What goes wrong is told on standard error. */
+export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
+  try {
+    await program.parseAsync([...argv]);
+    return ExitCode.ok;
+  } catch (error) {
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? ExitCode.ok : ExitCode.configuration;
+    process.stderr.write(`${told(error)}\n`);
+    if (error instanceof ConfigError) return ExitCode.configuration;
+    return error instanceof CliError && error.code === 'usage'
+      ? ExitCode.configuration
+      : ExitCode.failure;
+  }
+}
+
+/** Errors of the world are told by their message; others are a bug of ours and carry their stack. */
+function told(error: unknown): string {
+  if (!(error instanceof Error)) return `argyle: ${String(error)}`;
+  if (!isOfTheWorld(error)) return `argyle: ${error.stack ?? error.message}`;
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  return error instanceof ConfigError ? error.message : `argyle: ${error.message}${cause}`;
+}
+
+const WORLD = ['CliError', 'ConfigError', 'AdminError', 'NodeError', 'ClientError', 'ReplicaError'];
+
+function isOfTheWorld(error: Error): boolean {
+  return WORLD.includes(error.name);
+}

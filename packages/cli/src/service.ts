@@ -1,0 +1,95 @@
+import { readFileSync, rmSync } from 'node:fs';
+import type { Log } from '@argyle/host';
+import { describeCrash } from './log.ts';
+import { writePrivate } from './private-file.ts';
+
+/** Something that runs until a signal ends it. */
+export interface Service {
+  /** Resolves when it serves; it may be long before it is ready. */
+  start(): Promise<void>;
+  /** Takes no new work and lets what is under way end, within a bound of its own. */
+  drain(): Promise<void>;
+  /** Ends everything at once. */
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly log: Log;
+  readonly pidFile: string | undefined;
+}
+
+/** A second signal asks for an end at once; past this the process ends without waiting further. */
+const STOP_MS = 2_000;
+
+/**
+ * Runs a service until SIGTERM or SIGINT: drain, then stop. A second signal ends the drain. Rejects
+ * if it cannot start; everything it opened is closed then.
+ */
+export async function run(service: Service, options: ServiceOptions): Promise<void> {
+  const { log, pidFile } = options;
+  const signals = new Signals();
+  const crashed = (error: unknown) => {
+    log.error(describeCrash(error), 'the process ends: an error that nobody expected');
+    removePidFile(pidFile);
+    process.exit(1);
+  };
+  process.on('uncaughtException', crashed);
+  process.on('unhandledRejection', crashed);
+  try {
+    if (pidFile !== undefined) writePrivate(pidFile, `${process.pid}\n`);
+    await service.start();
+    const signal = await signals.next();
+    log.info({ event: 'draining', signal }, `${signal}: no new connections; open ones may end`);
+    await Promise.race([service.drain(), signals.next()]);
+  } finally {
+    await Promise.race([service.stop(), deadline(STOP_MS)]);
+    removePidFile(pidFile);
+    signals.close();
+    process.off('uncaughtException', crashed);
+    process.off('unhandledRejection', crashed);
+  }
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+/** SIGTERM and SIGINT, one after another. */
+class Signals {
+  #waiting: ((signal: NodeJS.Signals) => void) | undefined;
+  #early: NodeJS.Signals | undefined;
+  readonly #listener = (signal: NodeJS.Signals): void => {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) waiting(signal);
+    else this.#early = signal;
+  };
+
+  constructor() {
+    process.on('SIGTERM', this.#listener);
+    process.on('SIGINT', this.#listener);
+  }
+
+  next(): Promise<NodeJS.Signals> {
+    const early = this.#early;
+    this.#early = undefined;
+    if (early) return Promise.resolve(early);
+    return new Promise((resolve) => (this.#waiting = resolve));
+  }
+
+  close(): void {
+    process.off('SIGTERM', this.#listener);
+    process.off('SIGINT', this.#listener);
+  }
+}
+
+function deadline(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+/** Only its own: another process may have taken the name meanwhile. */
+function removePidFile(path: string | undefined): void {
+  if (path === undefined) return;
+  try {
+    if (readFileSync(path, 'utf8').trim() === String(process.pid)) rmSync(path);
+  } catch {
+    // Somebody removed it: that is what was wanted.
+  }
+}
