@@ -34,6 +34,7 @@ export type GroupEvent =
   | { readonly kind: 'link'; readonly event: LinkEvent };
 
 const SOURCES_TOLD_MAX = 256;
+const GREETED_MAX = 256;
 
 /**
  * A group of members: what one sends, every other applies, in the sender's order, once, or is
@@ -42,8 +43,6 @@ const SOURCES_TOLD_MAX = 256;
 export class Group implements Machine<GroupEvent> {
   readonly keyring: Keyring;
   readonly counters = new Counters();
-  /** Opaque bytes in every heartbeat, at most 64: how the layer above stands. */
-  note: Uint8Array = new Uint8Array(0);
   readonly #options: GroupOptions;
   readonly #outbound: Outbound;
   readonly #links: Links;
@@ -54,7 +53,7 @@ export class Group implements Machine<GroupEvent> {
   #lastAt = 0;
   #beatAt = Infinity;
   #beatenAt = -Infinity;
-  readonly #greeted = new Map<string, Endpoint>();
+  readonly #greeted = new Map<string, { endpoint: Endpoint; until: number }>();
   readonly #outputs: Output[] = [];
   readonly #events: GroupEvent[] = [];
   readonly #told = new Set<string>();
@@ -68,7 +67,7 @@ export class Group implements Machine<GroupEvent> {
     });
     this.#links = new Links(() => this.#membership.own);
     this.#membership = this.#drawIncarnation();
-    for (const member of options.members) this.greet(member);
+    for (const member of options.members) this.greet(member, Infinity);
   }
 
   get incarnation(): string {
@@ -105,9 +104,16 @@ export class Group implements Machine<GroupEvent> {
     this.#beatAt = now;
   }
 
-  /** Heartbeats also go there by unicast until a peer is heard from there. */
-  greet(endpoint: Endpoint): void {
-    this.#greeted.set(`${endpoint.address}:${endpoint.port}`, endpoint);
+  /** Until then heartbeats also go there by unicast, unless a peer is heard from there. */
+  greet(endpoint: Endpoint, until: number): void {
+    const key = `${endpoint.address}:${endpoint.port}`;
+    if (this.#greeted.size >= GREETED_MAX && !this.#greeted.has(key)) return;
+    this.#greeted.set(key, { endpoint, until });
+  }
+
+  /** Can a link message be sent to that member now? */
+  linked(incarnation: string): boolean {
+    return this.#links.has(incarnation);
   }
 
   /** A ticket, ended by an event; undefined when the queue is full or the message too large. */
@@ -333,12 +339,13 @@ export class Group implements Machine<GroupEvent> {
     const [draw = 0] = this.#options.random(1);
     this.#beatenAt = now;
     this.#beatAt = now + HEARTBEAT_MS * (0.9 + (0.2 * draw) / 256);
+    const note = this.#options.note();
     const { size, least } = this.#membership.strength;
     const room =
-      this.#options.segmentBytes - OVERHEAD_BYTES - heartbeatBytes(this.#options.name, this.note);
+      this.#options.segmentBytes - OVERHEAD_BYTES - heartbeatBytes(this.#options.name, note);
     const body = encodeHeartbeat({
       name: this.#options.name,
-      note: this.note,
+      note,
       ownPort: own.port,
       uptimeMs: now - this.#startedAt,
       wallMs: now + this.#offsetMs,
@@ -348,7 +355,8 @@ export class Group implements Machine<GroupEvent> {
       entries: this.#membership.entries(room, now),
     });
     this.#multicast(SegmentKind.heartbeat, body);
-    for (const endpoint of this.#greeted.values()) {
+    for (const [key, { endpoint, until }] of this.#greeted) {
+      if (now > until) this.#greeted.delete(key);
       const self = endpoint.address === own.address && endpoint.port === own.port;
       if (self || this.#membership.knows(endpoint)) continue;
       this.#outputs.push(this.#unicast(SegmentKind.heartbeat, body, endpoint));

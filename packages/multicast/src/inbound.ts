@@ -15,6 +15,8 @@ type Ready = { readonly message: Uint8Array } | { readonly end: number };
  * applied once `poll` is called again, so whoever polls applies before it polls on.
  */
 export class Inbound {
+  /** The stream is followed from after this sequence. */
+  readonly joinedAt: number;
   #received: number;
   #applied: number;
   #highest: number;
@@ -25,8 +27,9 @@ export class Inbound {
   #fragments: Uint8Array[] = [];
   #fragmentBytes = 0;
 
-  /** The stream is followed from after `joinedAt`; what came before is state transfer's part. */
+  /** What came before `joinedAt` is state transfer's part. */
   constructor(joinedAt: number) {
+    this.joinedAt = joinedAt;
     this.#received = joinedAt;
     this.#applied = joinedAt;
     this.#highest = joinedAt;

@@ -12,3 +12,4 @@ export { MESSAGE_BYTES_MAX } from './inbound.ts';
 export type { WriteOutcome } from './outbound.ts';
 export type { Peer } from './peer.ts';
 export { SegmentKind } from './segment.ts';
+export type { SegmentKindName } from './segment.ts';

@@ -11,6 +11,8 @@ export interface GroupOptions {
   readonly members: readonly Endpoint[];
   /** What one datagram carries at most. Larger means fewer; above the path's MTU, IP fragments. */
   readonly segmentBytes: number;
+  /** Opaque bytes for every heartbeat, at most 64: how the layer above stands when it leaves. */
+  readonly note: () => Uint8Array;
 }
 
 /**

@@ -59,9 +59,10 @@ export interface Replicated {
 /**
  * `timeout`: not all required members applied it within the bound (it is applied here and still on
  * its way). `restarted`: this member left its group and joins anew; the record is exchanged at the
- * next synchronisation. `full`: the cache has no room. `closed`: the member is shutting down.
+ * next exchange. `full`: the cache or the send queue has no room. `expired`: the record's expiry has
+ * passed. `closed`: the member is shutting down. `name`: a live member bears this one's name.
  */
-export type ReplicaErrorCode = 'timeout' | 'restarted' | 'full' | 'closed';
+export type ReplicaErrorCode = 'timeout' | 'restarted' | 'full' | 'expired' | 'closed' | 'name';
 
 export class ReplicaError extends Error {
   readonly code: ReplicaErrorCode;

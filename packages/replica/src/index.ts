@@ -16,3 +16,8 @@ export type {
   SelfState,
   SelfStatus,
 } from './status.ts';
+export { LocalReplica } from './local-replica.ts';
+export type { LocalReplicaOptions } from './local-replica.ts';
+export { Replica } from './replica.ts';
+export type { ReplicaEvent, WriteStart } from './replica.ts';
+export type { ExchangeResult } from './exchange.ts';

@@ -1,7 +1,7 @@
 /** What operators may see of a member: plain values, no secret among them. */
 export interface ReplicaStatus {
   readonly self: SelfStatus;
-  /** Every other member of the view, and candidates that were heard but not admitted. */
+  /** Every other member of the view. */
   readonly members: readonly MemberStatus[];
   /** True when this member is ready and nobody else is in its view. */
   readonly alone: boolean;
@@ -30,9 +30,8 @@ export interface SelfStatus {
 export interface MemberStatus {
   readonly name: string;
   readonly incarnation: string;
-  readonly state: 'candidate' | 'member';
-  /** It says that it has synchronised. */
-  readonly ready: boolean;
+  /** What it says of itself. */
+  readonly state: SelfState;
   readonly endpoint: string;
   readonly heardMsAgo: number;
   /** Its wall clock minus ours. */
@@ -56,8 +55,14 @@ export interface CacheStatus {
 export interface GroupCounters {
   readonly segments: readonly { direction: 'sent' | 'received'; kind: string; count: number }[];
   readonly dropped: readonly { reason: string; count: number }[];
+  /** Datagrams that the system refused to send. */
+  readonly unsent: number;
   readonly repairs: number;
+  /** Own segments that did not come back in time. */
   readonly ownLost: number;
-  readonly synchronisations: number;
+  /** Exchanges of records that this member began: to join, or to mend a difference. */
+  readonly exchanges: number;
+  /** Others' records that found no room in the cache. */
+  readonly unstored: number;
   readonly writes: readonly { outcome: 'replicated' | 'timeout' | 'restarted'; count: number }[];
 }

@@ -28,6 +28,8 @@ const QUIET: NetworkFaults = {
 /** Datagrams between simulated ports, and who can reach whom. */
 export class Network {
   faults: NetworkFaults;
+  /** Sees every datagram once as it is sent, before any fault. */
+  tap: ((bytes: Uint8Array) => void) | undefined;
   readonly #simulator: Simulator;
   readonly #random: Random;
   readonly #ports = new Set<SimulatedPort>();
@@ -83,6 +85,7 @@ export class Network {
   }
 
   multicast(from: SimulatedPort, bytes: Uint8Array): void {
+    this.tap?.(bytes);
     for (const to of this.#ports) {
       if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
       this.#send(from, to, bytes, 'group');
@@ -90,6 +93,7 @@ export class Network {
   }
 
   unicast(from: SimulatedPort, bytes: Uint8Array, endpoint: Endpoint): void {
+    this.tap?.(bytes);
     const to = this.portAt(endpoint);
     if (to) this.#send(from, to, bytes, 'own');
   }

@@ -1,0 +1,87 @@
+import t from 'tap';
+import { decodeAcknowledgement, encodeAcknowledgement } from '../src/acknowledgement.ts';
+import { decodeData, encodeData } from '../src/data.ts';
+import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from '../src/heartbeat.ts';
+
+const ALPHA = '0a'.repeat(16);
+const BRAVO = '0b'.repeat(16);
+
+const beat: Heartbeat = {
+  name: 'node-1',
+  note: Uint8Array.of(2, 7),
+  ownPort: 13081,
+  uptimeMs: 5_000,
+  wallMs: 1_900_000_000_123,
+  highest: 2 ** 40,
+  viewSize: 2,
+  leastOfView: ALPHA,
+  entries: [
+    { incarnation: BRAVO, state: 'member', joinedAt: 3, received: 9, applied: 8 },
+    { incarnation: ALPHA, state: 'nameInUse', joinedAt: 0, received: 0, applied: 0 },
+  ],
+};
+
+t.test('a heartbeat comes back as it was, and every truncation of it is refused', (t) => {
+  const bytes = encodeHeartbeat(beat);
+  t.same(decodeHeartbeat(bytes), beat);
+  for (let end = 0; end < bytes.length; end += 1) {
+    t.equal(decodeHeartbeat(bytes.subarray(0, end)), undefined, `${end} bytes`);
+  }
+  t.end();
+});
+
+t.test(
+  'a heartbeat names a state that this version does not know: the entry is passed over',
+  (t) => {
+    const bytes = encodeHeartbeat(beat);
+    bytes[bytes.length - 25] = 200;
+    t.same(decodeHeartbeat(bytes)?.entries, beat.entries.slice(0, 1));
+    t.end();
+  },
+);
+
+t.test('data is laid out as the specification draws it', (t) => {
+  const body = encodeData({
+    sequence: 0x1_0000_0002,
+    urgent: true,
+    items: [
+      { first: true, last: true, bytes: Uint8Array.of(0xaa) },
+      { first: true, last: false, bytes: Uint8Array.of(0xbb, 0xcc) },
+    ],
+  });
+  t.equal(body.toString('hex'), '00000001' + '00000002' + '01' + '030001aa' + '010002bbcc');
+  t.end();
+});
+
+t.test('data cut anywhere but between items, without items, or with sequence 0 is refused', (t) => {
+  const items = [
+    { first: true, last: true, bytes: Uint8Array.of(1, 2, 3) },
+    { first: true, last: false, bytes: Uint8Array.of(4) },
+  ];
+  const body = encodeData({ sequence: 7, urgent: false, items });
+  const afterFirst = body.length - 4;
+  for (let end = 0; end < body.length; end += 1) {
+    t.equal(decodeData(body.subarray(0, end)) !== undefined, end === afterFirst, `${end} bytes`);
+  }
+  t.equal(decodeData(encodeData({ sequence: 0, urgent: false, items })), undefined);
+  t.equal(decodeData(Buffer.from('ffffffffffffffff' + '00' + '030001aa', 'hex')), undefined);
+  t.end();
+});
+
+t.test('an acknowledgement comes back as it was, and every truncation of it is refused', (t) => {
+  const ack = {
+    incarnation: ALPHA,
+    received: 12,
+    applied: 10,
+    gaps: [
+      { first: 13, count: 2 },
+      { first: 20, count: 1 },
+    ],
+  };
+  const bytes = encodeAcknowledgement(ack);
+  t.same(decodeAcknowledgement(bytes), ack);
+  for (let end = 0; end < bytes.length; end += 1) {
+    t.equal(decodeAcknowledgement(bytes.subarray(0, end)), undefined, `${end} bytes`);
+  }
+  t.end();
+});

@@ -1,0 +1,100 @@
+import t from 'tap';
+import { Inbound, MESSAGE_BYTES_MAX, RECEIVE_WINDOW } from '../src/inbound.ts';
+
+const whole = (text: string) => ({ first: true, last: true, bytes: Buffer.from(text) });
+const data = (sequence: number, ...items: ReturnType<typeof whole>[]) => ({
+  sequence,
+  urgent: false,
+  items: items.length > 0 ? items : [whole(String(sequence))],
+});
+
+function drain(inbound: Inbound): string[] {
+  const messages: string[] = [];
+  for (let message = inbound.poll(); message; message = inbound.poll()) {
+    messages.push(Buffer.from(message).toString());
+  }
+  return messages;
+}
+
+t.test('segments in any order become messages in the sender’s order, once', (t) => {
+  const inbound = new Inbound(10);
+  t.equal(inbound.accept(data(13)), 'new');
+  t.equal(inbound.accept(data(12)), 'new');
+  t.same(drain(inbound), []);
+  t.equal(inbound.received, 10);
+  t.equal(inbound.accept(data(11)), 'new');
+  t.equal(inbound.accept(data(12)), 'duplicate');
+  t.same(drain(inbound), ['11', '12', '13']);
+  t.equal(inbound.accept(data(11)), 'duplicate');
+  t.same(drain(inbound), []);
+  t.end();
+});
+
+t.test('a position counts as applied when its last message was polled past, not before', (t) => {
+  const inbound = new Inbound(0);
+  inbound.accept(data(1, whole('a'), whole('b')));
+  t.equal(inbound.received, 1);
+  inbound.poll();
+  inbound.poll();
+  t.equal(inbound.applied, 0, 'b is in the caller’s hands');
+  inbound.poll();
+  t.equal(inbound.applied, 1);
+  t.end();
+});
+
+t.test('what came before the join is not followed', (t) => {
+  const inbound = new Inbound(5);
+  t.equal(inbound.accept(data(5)), 'duplicate');
+  t.same(inbound.gaps(), []);
+  t.end();
+});
+
+t.test('gaps below the highest known sequence are listed, also those at the end', (t) => {
+  const inbound = new Inbound(0);
+  inbound.accept(data(2));
+  inbound.accept(data(5));
+  inbound.extend(7);
+  t.same(inbound.gaps(), [
+    { first: 1, count: 1 },
+    { first: 3, count: 2 },
+    { first: 6, count: 2 },
+  ]);
+  t.end();
+});
+
+t.test('what lies beyond the window is refused, and claims of it list no endless gap', (t) => {
+  const inbound = new Inbound(0);
+  t.equal(inbound.accept(data(RECEIVE_WINDOW + 1)), 'beyond window');
+  inbound.extend(Number.MAX_SAFE_INTEGER);
+  t.same(inbound.gaps(), [{ first: 1, count: RECEIVE_WINDOW }]);
+  t.end();
+});
+
+t.test('fragments are joined, and those that make no whole are counted', (t) => {
+  const inbound = new Inbound(0);
+  const part = (text: string, first: boolean, last: boolean) => ({
+    first,
+    last,
+    bytes: Buffer.from(text),
+  });
+  inbound.accept(data(1, part('ab', true, false)));
+  inbound.accept(data(2, part('cd', false, false)));
+  inbound.accept(data(3, part('e', false, true), part('x', false, true), whole('f')));
+  t.same(drain(inbound), ['abcde', 'f']);
+  t.equal(inbound.malformed, 1);
+  t.end();
+});
+
+t.test('a message that never ends is cut off at its bound', (t) => {
+  const inbound = new Inbound(0);
+  const bytes = new Uint8Array(60_000);
+  const parts = Math.ceil(MESSAGE_BYTES_MAX / bytes.length) + 1;
+  for (let sequence = 1; sequence <= parts; sequence += 1) {
+    inbound.accept(
+      data(sequence, { first: sequence === 1, last: false, bytes: Buffer.from(bytes) }),
+    );
+  }
+  t.same(drain(inbound), []);
+  t.ok(inbound.malformed > 0);
+  t.end();
+});

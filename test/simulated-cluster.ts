@@ -1,0 +1,190 @@
+import { Cache } from '@argyle/cache';
+import { Driver } from '@argyle/host';
+import { Replica, type ReplicaEvent } from '@argyle/replica';
+import { type NetworkFaults, type SimulatedHost, Simulator } from '@argyle/simulator';
+import { Checker } from './checker.ts';
+
+const GROUP = { address: '239.192.0.1', port: 13_080 };
+const OWN_PORT = 13_081;
+export const TABLE = 1;
+
+/** One life of a member: from its start to its crash. */
+export interface Life {
+  readonly name: string;
+  readonly host: SimulatedHost;
+  readonly replica: Replica;
+  readonly driver: Driver<ReplicaEvent>;
+  readonly log: string[];
+  alive: boolean;
+}
+
+/** A cluster of replicas under one seed, watched by a checker after every step. */
+export class SimulatedCluster {
+  readonly simulator: Simulator;
+  readonly checker: Checker;
+  readonly lives = new Map<string, Life>();
+  readonly names: string[] = [];
+  readonly #clusterKey: Uint8Array;
+  readonly #capacityBytes: number;
+
+  constructor(options: { seed: number; faults?: Partial<NetworkFaults>; capacityBytes?: number }) {
+    this.simulator = new Simulator({ seed: options.seed, faults: options.faults ?? {} });
+    this.#clusterKey = this.simulator.random.bytes(32);
+    this.#capacityBytes = options.capacityBytes ?? 4 * 1024 * 1024;
+    this.checker = new Checker(this);
+  }
+
+  start(name: string): Life {
+    const host = this.simulator.host(name);
+    const random = (sizeBytes: number) => host.random(sizeBytes);
+    const replica = new Replica(
+      (digestKey) =>
+        new Cache({
+          capacityBytes: this.#capacityBytes,
+          segmentBytes: 128 * 1024,
+          digestKey,
+          random,
+          tombstoneSkewMs: 5_000,
+        }),
+      { name, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
+    );
+    const log: string[] = [];
+    const driver = new Driver<ReplicaEvent>(host, replica, {
+      event: (event) => {
+        log.push(`${this.simulator.now.toFixed(1)} ${describe(event)}`);
+        this.checker.observe(life, event);
+      },
+      opened: (own) => driver.run((now) => replica.open(own, now)),
+      failed: (error) => {
+        throw error;
+      },
+      unsent: () => undefined,
+    });
+    const life: Life = { name, host, replica, driver, log, alive: true };
+    if (!this.names.includes(name)) this.names.push(name);
+    this.lives.set(name, life);
+    driver.start({
+      group: GROUP,
+      interfaceAddress: host.address,
+      ownPort: OWN_PORT,
+      linkKey: replica.group.keyring.linkKey,
+      multicastTtl: 1,
+    });
+    return life;
+  }
+
+  crash(name: string): void {
+    const life = this.life(name);
+    life.alive = false;
+    life.host.crash();
+    this.checker.crashed(life);
+  }
+
+  pause(name: string): void {
+    this.life(name).host.pause();
+  }
+
+  resume(name: string): void {
+    this.life(name).host.resume();
+  }
+
+  partition(...parts: string[][]): void {
+    this.simulator.network.partition(parts, this.names);
+  }
+
+  heal(): void {
+    this.simulator.network.heal();
+  }
+
+  add(name: string, key: string, value: string, lifeMs = 600_000): void {
+    this.#write(name, key, (life, now) => {
+      const expiresAt = life.replica.wall(now) + lifeMs;
+      const record = { table: TABLE, key: Buffer.from(key), value: Buffer.from(value), expiresAt };
+      return life.replica.put([record], now);
+    });
+  }
+
+  remove(name: string, key: string): void {
+    this.#write(name, key, (life, now) => life.replica.remove(TABLE, Buffer.from(key), now));
+  }
+
+  purge(name: string): void {
+    this.#write(name, undefined, (life, now) => life.replica.purge(now));
+  }
+
+  read(name: string, key: string): string | undefined {
+    const { replica } = this.life(name);
+    const hit = replica.cache.get(TABLE, Buffer.from(key), replica.wall(this.simulator.now));
+    return hit && Buffer.from(hit.value).toString();
+  }
+
+  life(name: string): Life {
+    const life = this.lives.get(name);
+    if (!life) throw new Error(`no ${name}`);
+    return life;
+  }
+
+  get alive(): Life[] {
+    return [...this.lives.values()].filter(({ alive }) => alive);
+  }
+
+  run(durationMs: number): void {
+    this.simulator.run(durationMs, () => this.checker.step());
+  }
+
+  /** Runs until all who live are ready, in one view, with nothing under way and equal replicas. */
+  settle(boundMs: number): boolean {
+    return this.simulator.runUntil(
+      () => this.settled,
+      boundMs,
+      () => this.checker.step(),
+    );
+  }
+
+  get settled(): boolean {
+    const lives = this.alive;
+    const incarnations = lives.map(({ replica }) => replica.group.incarnation).sort();
+    const digests = new Set(lives.map(({ replica }) => hex(replica.cache.digest())));
+    return (
+      digests.size <= 1 &&
+      lives.every(({ replica }) => {
+        const { group } = replica;
+        const view = [group.incarnation, ...group.members.map((peer) => peer.incarnation)].sort();
+        const idle = group.outbound.acknowledged === group.outbound.sequence;
+        return replica.state === 'ready' && idle && view.join() === incarnations.join();
+      })
+    );
+  }
+
+  #write(
+    name: string,
+    keyText: string | undefined,
+    start: (life: Life, now: number) => ReturnType<Replica['put']>,
+  ): void {
+    const life = this.life(name);
+    if (!life.alive) return;
+    life.host.perform(() =>
+      life.driver.run((now) => {
+        const after = life.replica.group.outbound.sequence;
+        const started = start(life, now);
+        if (!('ticket' in started)) return;
+        const { cache } = life.replica;
+        const key = keyText === undefined ? undefined : Buffer.from(keyText);
+        const held = cache.get(TABLE, key ?? Buffer.alloc(0), life.replica.wall(now));
+        const expiresAt = held?.expiresAt ?? Infinity;
+        const version = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
+        this.checker.wrote({ life, ticket: started.ticket, key, version, after, expiresAt });
+      }),
+    );
+  }
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function describe(event: ReplicaEvent): string {
+  if (event.kind === 'joined') return `joined ${event.peer.beat?.name}`;
+  if (event.kind === 'gone') return `gone ${event.peer.beat?.name} ${event.reason}`;
+  return JSON.stringify(event);
+}
