@@ -18,7 +18,7 @@ export function held(host: Host, work: Promise<unknown>, holdMs: number): Promis
   });
 }
 
-/** Wall milliseconds since 1970. */
+/** Whole wall milliseconds since 1970. */
 export function wallTime(host: Host): number {
-  return host.now() + host.wallOffset();
+  return Math.floor(host.now() + host.wallOffset());
 }

@@ -14,6 +14,9 @@ export type StandingLogin =
 /** Bounds the search for a removed user's lineages. */
 const LOGINS_LISTED_MAX = 1_000_000;
 
+/** As many as `addAll` takes. */
+const WRITTEN_TOGETHER = 16;
+
 /** The logins of lineages, and the lineages that were revoked. */
 export class Logins {
   readonly #host: Host;
@@ -56,10 +59,19 @@ export class Logins {
   }
 
   /** At every node; ends when all members have applied it, or rejects with a ReplicaError. */
-  async revoke(lineage: Uint8Array): Promise<void> {
+  async revoke(lineages: readonly Uint8Array[]): Promise<void> {
     const expiresAt = wallTime(this.#host) + this.#lineageMs;
-    await this.#cache.add(Table.revokedLineage, lineage, new Uint8Array(1), expiresAt);
-    await this.#cache.delete(Table.login, lineage);
+    const records = lineages.map((key) => ({
+      table: Table.revokedLineage,
+      key,
+      value: new Uint8Array(1),
+      expiresAt,
+    }));
+    const writes: Promise<unknown>[] = [];
+    for (let at = 0; at < records.length; at += WRITTEN_TOGETHER) {
+      writes.push(this.#cache.addAll(records.slice(at, at + WRITTEN_TOGETHER)));
+    }
+    await Promise.all(writes);
   }
 
   /** Lineages whose login is one of these users'. */

@@ -69,7 +69,8 @@ export class Users {
     try {
       const user = this.#users.get(name);
       const same = await verifyPassword(password, user?.password ?? this.#nobody);
-      if (!user) return 'unknown';
+      // A user who was removed or changed meanwhile gave no password of his present entry.
+      if (!user || !this.holds(name, user.credential)) return 'unknown';
       return same ? 'accepted' : 'wrong';
     } finally {
       const next = this.#waiting.shift();

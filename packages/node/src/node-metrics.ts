@@ -1,0 +1,93 @@
+import type { ReplicaStatus } from '@argyle/replica';
+import type { ConnectionTable } from './connection-table.ts';
+import { gauge, type MetricFamily, type MetricValue } from './counter.ts';
+import type { NodeCounters } from './node-counters.ts';
+import type { Tunnels } from './tunnels.ts';
+
+export interface Measured {
+  readonly counters: NodeCounters;
+  readonly connections: ConnectionTable;
+  readonly tunnels: Tunnels;
+  readonly status: ReplicaStatus;
+}
+
+/** Everything that a node measures, as the endpoint shows it. */
+export function nodeMetrics({
+  counters,
+  connections,
+  tunnels,
+  status,
+}: Measured): readonly MetricFamily[] {
+  const { forward, backward } = tunnels.bytes;
+  return [
+    ...counters.families(),
+    gauge(
+      'connections',
+      'TCP connections from clients, in their handshake or after.',
+      connections.seated,
+    ),
+    gauge(
+      'connections_secure',
+      'Connections whose TLS handshake has ended.',
+      connections.open.size,
+    ),
+    gauge('tunnels', 'Open tunnels.', tunnels.open.size),
+    counter('tunnel_bytes_total', 'Bytes relayed, by direction.', [
+      { labels: { direction: 'to-destination' }, value: forward },
+      { labels: { direction: 'to-client' }, value: backward },
+    ]),
+    ...groupMetrics(status),
+    ...cacheMetrics(status),
+  ];
+}
+
+function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
+  const { segments, dropped, repairs, ownLost, exchanges, writes, unsent, unstored } = counters;
+  return [
+    gauge('group_members', 'Members of the view, this one included.', members.length + 1),
+    gauge('group_ready', '1 when this member has synchronised.', self.state === 'ready' ? 1 : 0),
+    gauge(
+      'group_lag',
+      'Own segments that the slowest member has not applied.',
+      Math.max(0, ...members.map(({ lag }) => lag)),
+    ),
+    only('group_view_changes_total', 'Members that came or went.', viewChanges),
+    counter(
+      'group_segments_total',
+      'Segments sent and received, by kind.',
+      segments.map(({ direction, kind, count }) => ({ labels: { direction, kind }, value: count })),
+    ),
+    counter(
+      'group_dropped_total',
+      'Datagrams and segments dropped, by why.',
+      dropped.map(({ reason, count }) => ({ labels: { reason }, value: count })),
+    ),
+    only('group_unsent_total', 'Datagrams that the system refused to send.', unsent),
+    only('group_repairs_total', 'Segments sent again.', repairs),
+    only('group_own_lost_total', 'Own segments that did not come back in time.', ownLost),
+    only('group_exchanges_total', 'Exchanges of records, to join or to mend.', exchanges),
+    counter(
+      'group_writes_total',
+      'Writes of this member, by how they ended.',
+      writes.map(({ outcome, count }) => ({ labels: { outcome }, value: count })),
+    ),
+    only('cache_unstored_total', "Others' records that found no room.", unstored),
+  ];
+}
+
+function cacheMetrics({ cache }: ReplicaStatus): readonly MetricFamily[] {
+  return [
+    gauge('cache_records', 'Live records.', cache.records),
+    gauge('cache_tombstones', 'Deleted records that are remembered.', cache.tombstones),
+    gauge('cache_bytes', 'Memory that the records take.', cache.bytes),
+    gauge('cache_capacity_bytes', 'Memory that they may take.', cache.capacityBytes),
+  ];
+}
+
+function counter(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
+  return { name, help, type: 'counter', values };
+}
+
+function only(name: string, help: string, value: number): MetricFamily {
+  return counter(name, help, [{ labels: {}, value }]);
+}

@@ -1,0 +1,64 @@
+import type { Host } from '@argyle/host';
+import type { ReplicaStatus, SharedCache } from '@argyle/replica';
+import { wallTime } from './hold.ts';
+import { decodeLoginRecord } from './login-record.ts';
+import { certificateSubject, readSessionDer } from './session-der.ts';
+import { decodeSessionRecord } from './session-record.ts';
+import { Table } from './tables.ts';
+
+/** What operators see of the group. */
+export function clusterView(status: ReplicaStatus) {
+  const { self, members, alone, viewChanges } = status;
+  const names = [self, ...members].map(({ name }) => name);
+  return { self, view: { members: names.sort(), alone, changes: viewChanges }, members };
+}
+
+/** What operators see of the cache; `digest` is equal on equal replicas. */
+export function cacheView({ cache }: ReplicaStatus) {
+  return cache;
+}
+
+export interface SessionRow {
+  /** The beginning of its id, and of its lineage. */
+  readonly session: string;
+  readonly lineage: string;
+  readonly protocol: string;
+  readonly user: string | undefined;
+  readonly certificate: string | undefined;
+  readonly ageSeconds: number;
+  readonly expiresInSeconds: number;
+  /** When the whole lineage ends, whatever is renewed. */
+  readonly boundInSeconds: number;
+}
+
+/** Enough to tell one from another, and useless to whoever would resume it. */
+const SHOWN_BYTES = 6;
+
+/** The cluster's TLS sessions as this node holds them: never the session itself. */
+export function sessionsView(host: Host, cache: SharedCache, limit: number): readonly SessionRow[] {
+  const now = wallTime(host);
+  return cache.list(Table.session, limit).flatMap(({ key, value }) => {
+    const record = decodeSessionRecord(value);
+    if (!record || record.until <= now) return [];
+    const facts = readSessionDer(record.der);
+    const login = cache.get(Table.login, record.lineage);
+    return {
+      session: shortened(key),
+      lineage: shortened(record.lineage),
+      protocol: facts?.protocol ?? 'unknown',
+      user: login && decodeLoginRecord(login.value)?.user,
+      certificate: facts?.peerCertificate && certificateSubject(facts.peerCertificate),
+      ageSeconds: seconds(now - record.createdAt),
+      expiresInSeconds: seconds(record.until - now),
+      boundInSeconds: seconds(record.boundAt - now),
+    };
+  });
+}
+
+function shortened(bytes: Uint8Array): string {
+  return `${Buffer.from(bytes.subarray(0, SHOWN_BYTES)).toString('hex')}…`;
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 1_000);
+}
