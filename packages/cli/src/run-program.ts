@@ -1,6 +1,6 @@
 import { CommanderError, type Command } from 'commander';
 import { ConfigError } from './config/problem.ts';
-import { CliError, ExitCode } from './exit-code.ts';
+import { ExitCode } from './exit-code.ts';
 
 /** Runs a command line and answers its exit code. What goes wrong is told on standard error. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
@@ -11,11 +11,16 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? ExitCode.ok : ExitCode.configuration;
     process.stderr.write(`${told(error)}\n`);
-    if (error instanceof ConfigError) return ExitCode.configuration;
-    return error instanceof CliError && error.code === 'usage'
-      ? ExitCode.configuration
-      : ExitCode.failure;
+    return isConfiguration(error) ? ExitCode.configuration : ExitCode.failure;
   }
+}
+
+/** What the parts refuse in options that the schema let pass. */
+const CONFIGURATION_CODES = ['configuration', 'usage', 'bad-network', 'bad-user', 'bad-tls'];
+
+function isConfiguration(error: unknown): boolean {
+  if (!(error instanceof Error) || !isOfTheWorld(error) || !('code' in error)) return false;
+  return CONFIGURATION_CODES.some((code) => code === error.code);
 }
 
 /** Errors of the world are told by their message; others are a bug of ours and carry their stack. */

@@ -1,12 +1,15 @@
 import { readFileSync, rmSync } from 'node:fs';
 import type { Log } from '@argyle/host';
+import { ExitCode } from './exit-code.ts';
 import { describeCrash } from './log.ts';
 import { writePrivate } from './private-file.ts';
 
 /** Something that runs until a signal ends it. */
 export interface Service {
-  /** Resolves when it serves; it may be long before it is ready. */
+  /** Resolves when it serves. `stop` ends it early. */
   start(): Promise<void>;
+  /** Rejects when it cannot go on; it never resolves. */
+  readonly failure: Promise<never>;
   /** Takes no new work and lets what is under way end, within a bound of its own. */
   drain(): Promise<void>;
   /** Ends everything at once. */
@@ -23,24 +26,20 @@ const STOP_MS = 2_000;
 
 /**
  * Runs a service until SIGTERM or SIGINT: drain, then stop. A second signal ends the drain. Rejects
- * if it cannot start; everything it opened is closed then.
+ * if it cannot start or go on; everything it opened is closed then.
  */
-export async function run(service: Service, options: ServiceOptions): Promise<void> {
-  const { log, pidFile } = options;
+export async function run(service: Service, { log, pidFile }: ServiceOptions): Promise<void> {
   const signals = new Signals();
   const crashed = (error: unknown) => {
     log.error(describeCrash(error), 'the process ends: an error that nobody expected');
     removePidFile(pidFile);
-    process.exit(1);
+    process.exit(ExitCode.failure);
   };
   process.on('uncaughtException', crashed);
   process.on('unhandledRejection', crashed);
   try {
     if (pidFile !== undefined) writePrivate(pidFile, `${process.pid}\n`);
-    await service.start();
-    const signal = await signals.next();
-    log.info({ event: 'draining', signal }, `${signal}: no new connections; open ones may end`);
-    await Promise.race([service.drain(), signals.next()]);
+    await serve(service, signals, log);
   } finally {
     await Promise.race([service.stop(), deadline(STOP_MS)]);
     removePidFile(pidFile);
@@ -49,6 +48,19 @@ export async function run(service: Service, options: ServiceOptions): Promise<vo
     process.off('unhandledRejection', crashed);
   }
   log.info({ event: 'stopped' }, 'stopped');
+}
+
+async function serve(service: Service, signals: Signals, log: Log): Promise<void> {
+  const first = signals.next();
+  const started = service.start();
+  const early = await Promise.race([started, service.failure, first]);
+  if (early !== undefined) {
+    started.catch(() => undefined);
+    return;
+  }
+  const signal = await Promise.race([first, service.failure]);
+  log.info({ event: 'draining', signal }, `${signal}: no new connections; open ones may end`);
+  await Promise.race([service.drain(), service.failure, signals.next()]);
 }
 
 /** SIGTERM and SIGINT, one after another. */

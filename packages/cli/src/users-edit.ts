@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Document, isMap, parseDocument, YAMLMap } from 'yaml';
 import type { Host } from '@argyle/host';
-import { hashPassword } from '@argyle/node';
+import { SALT_BYTES, hashPassword } from '@argyle/node';
 import { Findings } from './config/problem.ts';
 import { readUsers, type Users } from './config/users-file.ts';
 import { CliError } from './exit-code.ts';
@@ -15,7 +15,6 @@ export interface NewUser {
   readonly replace: boolean;
 }
 
-const SALT_BYTES = 16;
 /** RFC 1929. */
 const PASSWORD_BYTES_MAX = 255;
 

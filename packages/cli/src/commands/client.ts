@@ -14,7 +14,7 @@ export async function client(said: ServeOptions): Promise<void> {
 
   const log = createLog(said.logLevel ?? config.logLevel, 'client');
   for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
-  const client = new Client({ host, options: config.options, log });
+  const client = new Client(host, log, config.options);
   const admin = new Admin({ source: client, listen: config.admin, log });
   await run(
     {
@@ -22,7 +22,8 @@ export async function client(said: ServeOptions): Promise<void> {
         await admin.listen();
         await client.start();
       },
-      drain: () => client.drain(),
+      failure: new Promise<never>(() => undefined),
+      drain: () => client.drain(config.drainMs),
       async stop() {
         await Promise.all([client.stop(), admin.close()]);
       },

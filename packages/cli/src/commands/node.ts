@@ -22,7 +22,8 @@ export async function node(said: ServeOptions): Promise<void> {
   const { options, usersFile } = config;
   const log = createLog(said.logLevel ?? config.logLevel, options.name);
   for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
-  const node = new Node({ host, options, log });
+  const failure = Promise.withResolvers<never>();
+  const node = new Node({ host, options, log, failed: failure.reject });
   const admin = new Admin({ source: node, listen: config.admin, log });
   const users =
     usersFile === undefined
@@ -37,6 +38,7 @@ export async function node(said: ServeOptions): Promise<void> {
         users?.start();
         process.on('SIGHUP', reload);
       },
+      failure: failure.promise,
       drain: () => node.drain(),
       async stop() {
         process.off('SIGHUP', reload);

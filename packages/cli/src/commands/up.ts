@@ -36,8 +36,9 @@ export async function up(nodes: string | undefined, options: UpOptions): Promise
     ),
   );
   const admins = adminEndpoints(home);
+  const over = () => members.some(({ started }) => started && ended(started) !== undefined);
   const results = await Promise.all(
-    members.map((member) => settled(member, admins.get(member.process.name))),
+    members.map((member) => settled(member, admins.get(member.process.name), over)),
   );
   const failures = results.filter((result) => result !== undefined);
   if (failures.length > 0) throw new CliError('failed', failures.join('\n\n'));
@@ -64,18 +65,24 @@ async function ensure(process: LocalProcess, again: boolean): Promise<Member> {
   return { process, started };
 }
 
-/** Undefined once it is ready; otherwise what to tell. */
-async function settled(member: Member, admin: Endpoint | undefined): Promise<string | undefined> {
-  const { process, started } = member;
+/** Undefined once it is ready; otherwise what to tell. One that ends ends the wait for all. */
+async function settled(
+  { process, started }: Member,
+  admin: Endpoint | undefined,
+  over: () => boolean,
+): Promise<string | undefined> {
   if (!admin) return `${process.name} has no configuration`;
-  const over = () => started !== undefined && started.child.exitCode !== null;
   const answer = await awaitReadiness(admin, { withinMs: READY_WITHIN_MS, over });
-  if (answer.ready && !over()) return undefined;
-  const state = over()
-    ? `ended with exit code ${started?.child.exitCode}`
-    : `is not ready after ${READY_WITHIN_MS / 1_000} s: ${answer.ready ? '' : answer.reason}`;
+  const end = started && ended(started);
+  if (answer.ready && end === undefined) return undefined;
+  const state = end ?? `is not ready: ${answer.ready ? '' : answer.reason}`;
   const tail = process.tail(started?.logFrom ?? 0, TAIL_LINES);
   return `${process.name} ${state}\nthe end of ${process.logFile}:\n${tail}`;
+}
+
+function ended({ child }: Started): string | undefined {
+  if (child.signalCode !== null) return `was ended by ${child.signalCode}`;
+  return child.exitCode === null ? undefined : `ended with exit code ${child.exitCode}`;
 }
 
 function adminEndpoints(home: Home): ReadonlyMap<string, Endpoint> {

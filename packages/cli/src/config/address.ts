@@ -35,15 +35,6 @@ export function isMulticast(address: string): boolean {
   return isIPv4(address) && first >= 224 && first <= 239;
 }
 
-/** An address with a prefix length no longer than the address: `198.18.0.0/15`, `fd00::/8`. */
-export function isNetwork(text: string): boolean {
-  const [address = '', length = '', more] = text.split('/');
-  const bits = isIP(address) === 4 ? 32 : 128;
-  return (
-    isIP(address) !== 0 && /^\d{1,3}$/.test(length) && Number(length) <= bits && more === undefined
-  );
-}
-
 /** A host name or `*.suffix`. */
 export function isNamePattern(text: string): boolean {
   return HOST_NAME.test(text.startsWith('*.') ? text.slice(2) : text);

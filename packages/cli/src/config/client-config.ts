@@ -14,6 +14,8 @@ export interface ClientConfig {
   readonly file: string;
   readonly options: ClientOptions;
   readonly admin: Endpoint;
+  /** How long a stopping client waits for open tunnels. */
+  readonly drainMs: number;
   readonly logLevel: LogLevel;
   readonly warnings: readonly string[];
   /** The file with every default filled in, without the password. */
@@ -42,6 +44,7 @@ export function loadClientConfig(file: string, nowMs: number): ClientConfig {
     file,
     options: toOptions(said, ca, certificate),
     admin: said.admin,
+    drainMs: said.limits.drain,
     logLevel: said.log.level,
     warnings: findings.warnings,
     effective: withoutPassword(effective(clientSchema, document.raw)),

@@ -32,6 +32,7 @@ export const clientSchema = z.strictObject({
       request: duration('100ms', '5m').prefault('20s'),
       idle: duration('1s', '7d').prefault('1h'),
       retry: duration('10ms', '10m').prefault('1s'),
+      drain: duration('0ms', '1h').prefault('5s'),
     })
     .prefault({}),
   log: z

@@ -155,7 +155,7 @@ function suggest(key: string, schema: z.ZodType, path: KeyPath): string {
   return elsewhere === undefined ? `one of ${here.join(', ')}` : `it as "${elsewhere}"`;
 }
 
-/** The parser quotes the source, and a source may be a password. */
+/** The parser quotes the source after a colon or a backslash, and a source may be a password. */
 function withoutQuotes(message: string): string {
-  return message.replace(/:? "[^]*$/, '');
+  return message.replace(/(: | \\)[^]*$/, '');
 }

@@ -123,12 +123,7 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
     },
     authentication: { methods: said.authentication.methods, users: files.users },
     rules: said.rules,
-    protectedEndpoints: [
-      said.admin,
-      group.address,
-      { address: files.address, port: group.port },
-      ...said.protected.flat(),
-    ],
+    protectedEndpoints: [said.admin, ...said.protected.flat()],
     limits: {
       connections: limits.connections,
       connectionsPerAddress: limits.connectionsPerAddress,

@@ -5,7 +5,8 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import type { Endpoint } from '@argyle/host';
-import { isMulticast, isNamePattern, isNetwork, parseEndpoint, parseEndpoints } from './address.ts';
+import { parseNetwork } from '@argyle/node';
+import { isMulticast, isNamePattern, parseEndpoint, parseEndpoints } from './address.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 /** A value that `parse` turns into what the program uses, or refuses by answering undefined. */
@@ -102,7 +103,7 @@ export function endpoints() {
 
 export function network() {
   return string('a network such as 198.18.0.0/15 or fd00::/8', (found) =>
-    isNetwork(found) ? found : undefined,
+    parseNetwork(found) ? found : undefined,
   );
 }
 

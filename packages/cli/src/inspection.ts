@@ -1,0 +1,78 @@
+import * as z from 'zod';
+
+/** What a process says of itself at its admin endpoint. */
+export type Inspection =
+  | { readonly kind: 'silent'; readonly url: string; readonly reason: string }
+  | ({ readonly kind: 'node'; readonly url: string } & NodeView & Readiness)
+  | ({ readonly kind: 'client'; readonly url: string } & ClientView & Readiness);
+
+interface Readiness {
+  readonly ready: boolean;
+  readonly reason: string;
+}
+
+interface NodeView {
+  readonly name: string;
+  /** Members of its view, itself among them. */
+  readonly members: number;
+  /** Segments that the slowest member has not applied. */
+  readonly lag: number;
+  readonly records: number;
+  readonly digest: string;
+}
+
+interface ClientView {
+  /** The node in use, by endpoint, and why it was chosen. */
+  readonly node: string;
+  readonly why: string;
+}
+
+const ANSWER_MS = 3_000;
+
+const readiness = z.object({ ready: z.boolean(), reason: z.string() });
+const nodeCluster = z.object({
+  self: z.object({ name: z.string() }),
+  members: z.array(z.object({ state: z.string(), lag: z.number() })),
+});
+const nodeCache = z.object({ records: z.number(), digest: z.string() });
+const clientCluster = z.object({ node: z.string().nullish(), reason: z.string().nullish() });
+
+/** Never rejects: what does not answer, or answers something else, is silent. */
+export async function inspect(url: string): Promise<Inspection> {
+  try {
+    const [ready, cluster] = await Promise.all([
+      ask(`${url}/readyz`).then((answer) => readiness.parse(answer)),
+      ask(`${url}/api/v1/cluster`),
+    ]);
+    const node = nodeCluster.safeParse(cluster);
+    if (!node.success) {
+      const client = clientCluster.parse(cluster);
+      const view = { node: client.node ?? '', why: client.reason ?? '' };
+      return { kind: 'client', url, ...ready, ...view };
+    }
+    const { self, members } = node.data;
+    const others = members.filter(({ state }) => state === 'member');
+    const cache = nodeCache.parse(await ask(`${url}/api/v1/cache`));
+    return {
+      kind: 'node',
+      url,
+      ...ready,
+      name: self.name,
+      members: others.length + 1,
+      lag: Math.max(0, ...others.map(({ lag }) => lag)),
+      ...cache,
+    };
+  } catch (error) {
+    return { kind: 'silent', url, reason: silence(error) };
+  }
+}
+
+async function ask(url: string): Promise<unknown> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+  return answer.json();
+}
+
+function silence(error: unknown): string {
+  if (error instanceof z.ZodError || error instanceof SyntaxError) return 'not an Argyle endpoint';
+  return error instanceof Error && error.name === 'TimeoutError' ? 'no answer' : 'nothing listens';
+}
