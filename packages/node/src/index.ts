@@ -2,6 +2,7 @@ export type { MetricFamily, MetricValue } from './counter.ts';
 export { Node } from './node.ts';
 export type { NodeDependencies, Readiness } from './node.ts';
 export type { CacheHandlers, NodeCache, OpenCache } from './node-cache.ts';
+export { parseNetwork } from './network.ts';
 export { NodeError } from './node-error.ts';
 export type { NodeErrorCode } from './node-error.ts';
 export type {
@@ -14,5 +15,5 @@ export type {
   TlsOptions,
   UserEntry,
 } from './options.ts';
-export { hashPassword, SALT_BYTES } from './password.ts';
+export { hashPassword, parsePasswordEntry, SALT_BYTES } from './password.ts';
 export { ALPN_PROTOCOL } from './secure-connection.ts';
