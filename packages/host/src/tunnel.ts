@@ -153,9 +153,14 @@ class Direction {
   }
 }
 
-/** TLS has no reset; there the missing close_notify says that the stream was cut. */
+/**
+ * TLS has no reset; there the missing close_notify says that the stream was cut. While a shutdown is
+ * under way libuv refuses to reset, and Node then leaves the socket open for ever.
+ */
 function reset(stream: Duplex): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  const ending = stream.writableEnded && !stream.writableFinished;
+  const resettable = stream instanceof Socket && !(stream instanceof TLSSocket) && !ending;
+  if (resettable) stream.resetAndDestroy();
   else stream.destroy();
 }

@@ -165,3 +165,11 @@ t.test('a stream that was gone before the tunnel opened closes the other', async
   t.equal((await tunnel.closed).reason, 'reset');
   t.ok(live.destroyed);
 });
+
+t.test('a tunnel that is cut while an end is being written closes all the same', async (t) => {
+  const { tunnel, left, right, held } = await tunnelled(t);
+  held[0]?.once('end', () => tunnel.abort());
+  right.resume();
+  left.end();
+  t.equal((await tunnel.closed).reason, 'aborted');
+});
