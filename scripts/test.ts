@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+/**
+ * Runs tap over the test files and counts the tests: those of packages two files at a time, then the
+ * scenarios of test/ one by one, because they start clusters and measure. Exit code 1 on a failure.
+ */
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const patterns = process.argv.slice(2).filter((argument) => argument !== '--full');
+const full = process.argv.includes('--full');
+const chosen = (file: string) =>
+  patterns.length === 0 || patterns.some((pattern) => file.includes(pattern));
+const units = globSync('packages/*/test/**/*.test.ts').filter(chosen).sort();
+const scenarios = globSync('test/**/*.test.ts')
+  .filter((file) => !file.includes('node_modules') && chosen(file))
+  .sort();
+const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+if (units.length + scenarios.length === 0) {
+  console.error(`no test file matches ${patterns.join(' ')}`);
+  process.exit(2);
+}
+const failures = [await run(units, 2), await run(scenarios, 1)].filter((code) => code !== 0);
+console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+process.exitCode = failures.length > 0 || tally.failed > 0 ? 1 : 0;
+
+/** Answers tap's exit code. */
+function run(files: readonly string[], jobs: number): Promise<number> {
+  if (files.length === 0) return Promise.resolve(0);
+  const tap = spawn('tap', ['run', '--reporter=tap', `--jobs=${jobs}`, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ARGYLE_TEST_FULL: full ? '1' : '0' },
+  });
+  const lines = createInterface({ input: tap.stdout });
+  let inFailure = false;
+  lines.on('line', (line) => {
+    inFailure = show(line, inFailure);
+    count(line);
+  });
+  return new Promise((resolve) => {
+    tap.on('close', (code) => resolve(code ?? 1));
+  });
+}
+
+/** A test is a subtest of a file: indented once. */
+function count(line: string): void {
+  const result = /^ {4}(not )?ok \d+(.*)$/.exec(line);
+  if (!result) return;
+  if (/# (SKIP|TODO)/.test(result[2] ?? '')) {
+    tally.skipped += 1;
+    console.log(line.trim());
+  } else if (result[1]) tally.failed += 1;
+  else tally.passed += 1;
+}
+
+/** Files as they end, comments, and failures with their diagnostics; true within a failure. */
+function show(line: string, inFailure: boolean): boolean {
+  const result = /^( *)(not )?ok \d+/.exec(line);
+  const failed = result ? result[2] !== undefined : inFailure;
+  const isFile = result?.[1] === '';
+  const isComment = /^ {4,8}# (?!Subtest|\{|time)/.test(line);
+  if (failed || isFile || isComment) console.log(line);
+  return failed;
+}
