@@ -1,0 +1,104 @@
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Endpoint, Host, Log } from '@argyle/host';
+import { Cluster } from './cluster.ts';
+import { Counters } from './counters.ts';
+import { ClientError } from './errors.ts';
+import { endpointLabel } from './label.ts';
+import type { ClientOptions } from './options.ts';
+import { CREDENTIAL_BYTES_MAX } from './socks-dialogue.ts';
+import { SocksPort } from './socks-port.ts';
+import { clusterView, metricFamilies, type ClientFacts, type MetricFamily } from './status.ts';
+
+/**
+ * A local SOCKS5 port that leads into the cluster. Order of calls: start, perhaps drain, stop;
+ * `readiness`, `metrics` and `views` at any time.
+ */
+export class Client {
+  readonly views: Readonly<Record<string, () => unknown>>;
+  readonly #options: ClientOptions;
+  readonly #counters = new Counters();
+  readonly #cluster: Cluster;
+  readonly #port: SocksPort;
+  #listening: Endpoint;
+
+  /** Throws a ClientError `configuration` when the options cannot work. */
+  constructor(host: Host, log: Log, options: ClientOptions) {
+    this.#options = options;
+    this.#listening = options.listen;
+    const secureContext = secure(options);
+    this.#cluster = new Cluster(host, log, options, secureContext, this.#counters);
+    this.#port = new SocksPort(host, log, options, this.#counters, (request, signal) =>
+      this.#cluster.ask(request, signal),
+    );
+    this.views = { cluster: () => clusterView(this.#facts) };
+  }
+
+  /** Ends when applications can connect, with the address; nodes are reached meanwhile. */
+  async start(): Promise<Endpoint> {
+    this.#listening = await this.#port.listen();
+    this.#cluster.start();
+    return this.#listening;
+  }
+
+  /** Takes no more applications, and ends when those that are here have left or time is up. */
+  async drain(boundMs: number): Promise<void> {
+    await this.#port.drain(boundMs);
+  }
+
+  /** Cuts what is left; every socket is closed and no timer runs when it ends. */
+  async stop(): Promise<void> {
+    await this.#port.stop();
+    await this.#cluster.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  readiness(): { readonly ready: boolean; readonly reason: string } {
+    const { anyReached, nodes } = this.#cluster.status();
+    if (anyReached) return { ready: true, reason: '' };
+    const failed = nodes.flatMap(({ label, lastFailure }) =>
+      lastFailure ? [`${label}: ${lastFailure.message}`] : [],
+    );
+    const details = failed.length > 0 ? ` (${failed.join('; ')})` : ' yet';
+    return { ready: false, reason: `no node was reached${details}` };
+  }
+
+  metrics(): readonly MetricFamily[] {
+    return metricFamilies(this.#facts);
+  }
+
+  get #facts(): ClientFacts {
+    return {
+      listen: endpointLabel(this.#listening),
+      serverName: this.#options.serverName,
+      cluster: this.#cluster.status(),
+      counters: this.#counters,
+      tunnels: this.#port.totals,
+    };
+  }
+}
+
+function secure({ ca, certificate, nodes, user }: ClientOptions): SecureContext {
+  if (nodes.length === 0) throw new ClientError('configuration', '`nodes` names no node');
+  for (const part of [user?.name, user?.password]) {
+    if (part === undefined) continue;
+    const sizeBytes = Buffer.byteLength(part);
+    if (sizeBytes > 0 && sizeBytes <= CREDENTIAL_BYTES_MAX) continue;
+    const message = '`user`: name and password need 1 to 255 bytes each';
+    throw new ClientError('configuration', message);
+  }
+  try {
+    new X509Certificate(ca);
+    return createSecureContext({
+      ca,
+      minVersion: 'TLSv1.3',
+      ...(certificate && { cert: certificate.certificate, key: certificate.key }),
+    });
+  } catch (error) {
+    const message = '`ca` or `certificate` is no PEM that TLS can use';
+    throw new ClientError('configuration', message, { cause: error });
+  }
+}

@@ -1,0 +1,283 @@
+import { setMaxListeners } from 'node:events';
+import type { SecureContext } from 'node:tls';
+import type { Cancel, Host, Log } from '@argyle/host';
+import { Connector } from './connector.ts';
+import type { Counters } from './counters.ts';
+import { ClientError, isTransient } from './errors.ts';
+import { failureOf } from './failure.ts';
+import { endpointLabel } from './label.ts';
+import { NodeChoice, type NodeStatus } from './node-choice.ts';
+import type { NodeConnection, Reply } from './node-connection.ts';
+import type { ClientOptions } from './options.ts';
+import { SessionGate } from './session-gate.ts';
+import { SessionPool, type SessionPoolStatus } from './session-pool.ts';
+import { WarmPool } from './warm-pool.ts';
+
+/** A request that a node has answered; the connection is the caller's to release or to close. */
+export interface Answered {
+  readonly reply: Reply;
+  readonly connection: NodeConnection;
+}
+
+export interface ClusterStatus {
+  /** Label of the preferred node. */
+  readonly node: string;
+  readonly reason: string;
+  readonly anyReached: boolean;
+  readonly failovers: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly sessions: SessionPoolStatus;
+  readonly warmConnections: number;
+}
+
+/** A node that is well opens most connections in less; after it, find out whether it lives. */
+const SLOW_REPLY_MS = 2_000;
+
+/** The nodes seen as one: whichever is best now answers a request, and the next if it dies. */
+export class Cluster {
+  readonly #host: Host;
+  readonly #log: Log;
+  readonly #options: ClientOptions;
+  readonly #counters: Counters;
+  readonly #labels: readonly string[];
+  readonly #sessions = new SessionPool();
+  readonly #gate: SessionGate;
+  readonly #choice: NodeChoice;
+  readonly #connector: Connector;
+  readonly #pool: WarmPool<NodeConnection>;
+  readonly #unanswered = new Set<NodeConnection>();
+  readonly #stopping = new AbortController();
+  #announced: number | undefined;
+  #cancel: Cancel | undefined;
+
+  constructor(
+    host: Host,
+    log: Log,
+    options: ClientOptions,
+    secureContext: SecureContext,
+    counters: Counters,
+  ) {
+    this.#host = host;
+    this.#log = log;
+    this.#options = options;
+    this.#counters = counters;
+    this.#labels = options.nodes.map(endpointLabel);
+    this.#gate = new SessionGate(host, this.#sessions);
+    const random = () => Buffer.from(host.random(4)).readUInt32BE() / 2 ** 32;
+    const { retryMs } = options.limits;
+    this.#choice = new NodeChoice({ nodes: this.#labels, retryMs, random }, host.now());
+    this.#connector = new Connector(host, options, secureContext, {
+      handshake: (handshake) => counters.handshake(handshake),
+      login: (by) => void (counters.logins[by] += 1),
+      session: (session) => {
+        this.#sessions.add(session, host.now());
+        this.#gate.sessionAdded();
+      },
+      refused: (lease) => this.#sessions.refuse(lease),
+      unsent: (lease) => this.#sessions.restore(lease),
+    });
+    this.#pool = new WarmPool(host, {
+      size: options.warmConnections,
+      random,
+      dial: () => this.#dialPreferred(),
+      lost: ({ node }, failure) => this.#suspect(node, failure),
+    });
+    setMaxListeners(0, this.#stopping.signal);
+  }
+
+  start(): void {
+    this.#settle();
+  }
+
+  /**
+   * The first answer that a node gives to the request, be it a failure. Nothing of the application
+   * has been sent before the answer, so a request whose node was lost goes to the next node, once
+   * each. Rejects with a ClientError when none is left or the signal aborts.
+   */
+  async ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
+    const tried = new Set<number>();
+    for (let attempt = 0; ; attempt += 1) {
+      const warm = this.#pool.take((node) => this.#choice.state(node) === 'reached');
+      const connection = warm ?? (await this.#connectNext(tried, signal));
+      try {
+        return { reply: await this.#answer(connection, request, signal), connection };
+      } catch (error) {
+        const failure = failureOf(error);
+        if (signal.aborted || attempt >= this.#labels.length) throw failure;
+        this.#counters.retries += 1;
+        // A warm connection may have been closed for its age: its node gets another chance, last.
+        if (!warm) tried.add(connection.node);
+        this.#suspect(connection.node, failure);
+      }
+    }
+  }
+
+  status(): ClusterStatus {
+    const now = this.#host.now();
+    return {
+      node: this.#label(this.#choice.preferred),
+      reason: this.#choice.reason(now),
+      anyReached: this.#choice.anyReached,
+      failovers: this.#choice.failovers,
+      nodes: this.#choice.status(now),
+      sessions: this.#sessions.status(now),
+      warmConnections: this.#pool.size,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new ClientError('stopped', 'the client is stopping'));
+    this.#cancel?.();
+    this.#pool.stop();
+    this.#gate.stop();
+    await this.#connector.stop();
+  }
+
+  async #answer(
+    connection: NodeConnection,
+    request: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Reply> {
+    const { node } = connection;
+    const sentAt = this.#host.now();
+    const cancel = this.#host.after(SLOW_REPLY_MS, () => {
+      if (this.#choice.heardAt(node) >= sentAt) return;
+      this.#suspect(node, new ClientError('timeout', `no answer for ${SLOW_REPLY_MS} ms`));
+    });
+    const abort = () => connection.fail(failureOf(signal.reason));
+    signal.addEventListener('abort', abort);
+    this.#unanswered.add(connection);
+    try {
+      return await connection.request(request);
+    } finally {
+      this.#unanswered.delete(connection);
+      signal.removeEventListener('abort', abort);
+      cancel();
+    }
+  }
+
+  /** Tries one node after another. */
+  async #connectNext(tried: Set<number>, signal: AbortSignal): Promise<NodeConnection> {
+    for (;;) {
+      let picked: number | undefined;
+      try {
+        return await this.#connect(() => {
+          picked = this.#choice.next(tried, this.#host.now());
+          return picked;
+        }, signal);
+      } catch (error) {
+        if (picked === undefined || signal.aborted) throw error;
+        tried.add(picked);
+      }
+    }
+  }
+
+  /** Follows the choice until a node answers or none is left. */
+  async #dialPreferred(): Promise<NodeConnection | undefined> {
+    for (;;) {
+      const { signal } = this.#stopping;
+      if (signal.aborted || this.#choice.state(this.#choice.preferred) === 'failed')
+        return undefined;
+      try {
+        return await this.#connect(() => this.#usable(), signal);
+      } catch {
+        // `#connect` has told the choice, and the next round asks it again.
+      }
+    }
+  }
+
+  #usable(): number | undefined {
+    const { preferred } = this.#choice;
+    return this.#choice.state(preferred) === 'failed' ? undefined : preferred;
+  }
+
+  async #try(node: number): Promise<void> {
+    try {
+      const connection = await this.#connect(() => node, this.#stopping.signal);
+      connection.close();
+    } catch {
+      // `#connect` has told the choice.
+    }
+  }
+
+  /** The node is picked once this handshake may go ahead: what was best before may have failed. */
+  async #connect(pick: () => number | undefined, signal: AbortSignal): Promise<NodeConnection> {
+    const passage = await this.#gate.enter(signal);
+    const startedAt = this.#host.now();
+    const node = pick();
+    if (node === undefined) {
+      passage.leave('failed');
+      throw new ClientError('exhausted', 'no node answers');
+    }
+    try {
+      const connection = await this.#connector.connect(node, passage.lease, signal);
+      passage.leave('connected');
+      this.#reached(connection);
+      return connection;
+    } catch (error) {
+      passage.leave('failed');
+      const failure = failureOf(error);
+      if (!signal.aborted) this.#failed(node, failure, startedAt);
+      throw failure;
+    }
+  }
+
+  #reached({ node, handshakeMs }: NodeConnection): void {
+    const now = this.#host.now();
+    const before = this.#choice.state(node);
+    this.#choice.reached(node, now);
+    if (handshakeMs !== undefined) this.#choice.measured(node, handshakeMs, now);
+    if (before === 'failed') this.#log.info({ node: this.#label(node) }, 'node answers again');
+    this.#settle();
+  }
+
+  #suspect(node: number, failure: ClientError): void {
+    this.#choice.suspect(node, failure, this.#host.now());
+    this.#settle();
+  }
+
+  #failed(node: number, failure: ClientError, startedAt: number): void {
+    const now = this.#host.now();
+    const before = this.#choice.status(now)[node];
+    this.#choice.failed(node, failure, startedAt, now);
+    if (before?.state !== 'failed' || before.lastFailure?.code !== failure.code) {
+      const fields = { node: this.#label(node), code: failure.code, cause: failure.message };
+      if (isTransient(failure.code)) this.#log.warn(fields, 'node failed');
+      else this.#log.error(fields, 'node cannot be used');
+    }
+    if (isTransient(failure.code)) {
+      for (const connection of this.#unanswered) {
+        if (connection.node === node) connection.fail(failure);
+      }
+    }
+    this.#settle();
+  }
+
+  /** After every change of the choice. */
+  #settle(): void {
+    if (this.#stopping.signal.aborted) return;
+    const { preferred } = this.#choice;
+    if (preferred !== this.#announced) {
+      this.#announced = preferred;
+      const reason = this.#choice.reason(this.#host.now());
+      this.#log.info({ node: this.#label(preferred), reason }, 'node chosen');
+      this.#pool.keepOnly(preferred);
+    }
+    this.#pool.refill();
+    for (const node of this.#choice.due(this.#host.now())) void this.#try(node);
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    const { deadline } = this.#choice;
+    if (deadline === Infinity) return;
+    const delayMs = Math.max(0, deadline - this.#host.now());
+    this.#cancel = this.#host.after(delayMs, () => this.#settle());
+  }
+
+  #label(node: number): string {
+    return this.#labels[node] ?? '';
+  }
+}

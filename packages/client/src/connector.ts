@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
+import type { Host } from '@argyle/host';
+import { ClientError } from './errors.ts';
+import { certificateFailure, failureOf } from './failure.ts';
+import { NodeConnection } from './node-connection.ts';
+import type { ClientOptions } from './options.ts';
+import type { SessionLease } from './session-pool.ts';
+import { SocksDialogue } from './socks-dialogue.ts';
+import { requireCloseNotify, TcpStream } from './tcp-stream.ts';
+
+/** Says to a node that a login may stand under the TLS session. */
+const ALPN = 'argyle/1';
+/** A node whose host is gone is noticed under a silent tunnel, in minutes, by the kernel. */
+const KEEP_ALIVE_MS = 15_000;
+
+export interface ConnectorHandlers {
+  handshake(handshake: { node: number; resumed: boolean; protocol: string }): void;
+  login(by: 'password' | 'session' | 'none'): void;
+  /** A session that the cluster gave on a verified connection. */
+  session(session: Uint8Array): void;
+  /** The cluster did not resume it. */
+  refused(lease: SessionLease): void;
+  /** Nobody has seen it. */
+  unsent(lease: SessionLease): void;
+}
+
+/** Makes connections to nodes: TCP, TLS with the cluster's name, login. One attempt a call. */
+export class Connector {
+  readonly #host: Host;
+  readonly #options: ClientOptions;
+  readonly #secureContext: SecureContext;
+  readonly #handlers: ConnectorHandlers;
+  readonly #sockets = new Set<Socket>();
+  /** By node: ends when nobody is waiting for a verdict on the password there. */
+  readonly #turns = new Map<number, Promise<void>>();
+  /** By node: when the password was refused last. */
+  readonly #refusedAt = new Map<number, number>();
+  #begun = 0;
+  #underWay = 0;
+
+  constructor(
+    host: Host,
+    options: ClientOptions,
+    secureContext: SecureContext,
+    handlers: ConnectorHandlers,
+  ) {
+    this.#host = host;
+    this.#options = options;
+    this.#secureContext = secureContext;
+    this.#handlers = handlers;
+  }
+
+  /** A connection that takes a request. Rejects with a ClientError, within `connectMs`. */
+  async connect(
+    node: number,
+    lease: SessionLease | undefined,
+    signal: AbortSignal,
+  ): Promise<NodeConnection> {
+    signal.throwIfAborted();
+    const socket = this.#dial(node);
+    let stream: Duplex = socket;
+    const { connectMs } = this.#options.limits;
+    const late = new ClientError('timeout', `no answer within ${connectMs} ms`);
+    const cancel = this.#host.after(connectMs, () => stream.destroy(late));
+    const abort = () => stream.destroy(failureOf(signal.reason));
+    signal.addEventListener('abort', abort);
+    this.#underWay += 1;
+    try {
+      const startedAt = this.#host.now();
+      await once(socket, 'connect');
+      const transport = new TcpStream(socket);
+      const tls = this.#secure(transport, lease);
+      stream = tls;
+      const handshakeMs = await this.#handshake(tls, lease, node);
+      const dialogue = new SocksDialogue(this.#options.user);
+      const facts = { node, openedAt: this.#host.now(), handshakeMs };
+      const connection = new NodeConnection(tls, dialogue, facts);
+      await this.#login(connection, tls.isSessionReused(), startedAt);
+      return connection;
+    } catch (error) {
+      if (lease && stream === socket) this.#handlers.unsent(lease);
+      stream.destroy();
+      throw failureOf(error);
+    } finally {
+      this.#underWay -= 1;
+      cancel();
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Cuts all that is left, and ends when every socket is closed. */
+  async stop(): Promise<void> {
+    const closed = [...this.#sockets].map((socket) => once(socket, 'close'));
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.allSettled(closed);
+  }
+
+  #dial(node: number): Socket {
+    const endpoint = this.#options.nodes[node];
+    assert(endpoint);
+    const socket = connectTcp({
+      host: endpoint.address,
+      port: endpoint.port,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
+    this.#sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#sockets.delete(socket));
+    return socket;
+  }
+
+  #secure(transport: TcpStream, lease: SessionLease | undefined): TLSSocket {
+    const tls = connectTls({
+      socket: transport,
+      secureContext: this.#secureContext,
+      servername: this.#options.serverName,
+      ALPNProtocols: [ALPN],
+      allowHalfOpen: true,
+      ...(lease && { session: Buffer.from(lease.session) }),
+    });
+    tls.on('error', () => undefined);
+    tls.on('session', (session: Buffer) => this.#handlers.session(session));
+    requireCloseNotify(this.#host, tls, transport);
+    return tls;
+  }
+
+  /** The time that it took, when that says something about the node. */
+  async #handshake(
+    tls: TLSSocket,
+    lease: SessionLease | undefined,
+    node: number,
+  ): Promise<number | undefined> {
+    this.#begun += 1;
+    const begun = this.#begun;
+    const undisturbed = this.#underWay === 1;
+    const startedAt = this.#host.now();
+    try {
+      await once(tls, 'secureConnect');
+    } catch (error) {
+      const { serverName } = this.#options;
+      throw tls.authorizationError ? certificateFailure(error, serverName) : failureOf(error);
+    }
+    const resumed = tls.isSessionReused();
+    if (lease && !resumed) this.#handlers.refused(lease);
+    this.#handlers.handshake({ node, resumed, protocol: tls.getProtocol() ?? '' });
+    if (tls.alpnProtocol !== ALPN) {
+      throw new ClientError('protocol', `this is no Argyle node: it does not speak ${ALPN}`);
+    }
+    const measured = resumed && undisturbed && begun === this.#begun;
+    return measured ? this.#host.now() - startedAt : undefined;
+  }
+
+  async #login(connection: NodeConnection, resumed: boolean, startedAt: number): Promise<void> {
+    const { node } = connection;
+    try {
+      const by = await connection.login(() => this.#passwordTurn(node, startedAt));
+      this.#handlers.login(by === 'none' && resumed && this.#identified ? 'session' : by);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.code === 'authentication') this.#refusedAt.set(node, this.#host.now());
+      throw failure;
+    }
+  }
+
+  get #identified(): boolean {
+    return this.#options.user !== undefined || this.#options.certificate !== undefined;
+  }
+
+  /**
+   * One password check at a time at a node, and none that a refusal made pointless meanwhile: a
+   * wrong password in many connections at once is still checked once.
+   */
+  async #passwordTurn(node: number, startedAt: number): Promise<() => void> {
+    const before = this.#turns.get(node);
+    const turn = Promise.withResolvers<void>();
+    this.#turns.set(node, turn.promise);
+    await before;
+    if ((this.#refusedAt.get(node) ?? -Infinity) < startedAt) return turn.resolve;
+    turn.resolve();
+    throw new ClientError(
+      'authentication',
+      'the node refused the user just now: check `user.name` and `user.password`',
+    );
+  }
+}

@@ -1,0 +1,50 @@
+export type Outcome =
+  /** A tunnel was opened. */
+  | 'connected'
+  /** A node answered with a failure, which was passed on. */
+  | 'refused'
+  /** No node answered. */
+  | 'failed'
+  /** No answer within the request's time. */
+  | 'timeout'
+  /** A command that the client does not serve. */
+  | 'unsupported'
+  /** Not SOCKS5, or no method that the client has. */
+  | 'malformed'
+  /** The application left, or said nothing in time. */
+  | 'abandoned'
+  /** More connections than the limit. */
+  | 'excess';
+
+export interface HandshakeCount {
+  readonly node: number;
+  readonly resumed: boolean;
+  readonly protocol: string;
+  count: number;
+}
+
+/** What has happened since the client started. */
+export class Counters {
+  readonly handshakes: HandshakeCount[] = [];
+  readonly logins = { password: 0, session: 0, none: 0 };
+  readonly requests: Record<Outcome, number> = {
+    connected: 0,
+    refused: 0,
+    failed: 0,
+    timeout: 0,
+    unsupported: 0,
+    malformed: 0,
+    abandoned: 0,
+    excess: 0,
+  };
+  /** A request that was sent again because its node was lost before it answered. */
+  retries = 0;
+
+  handshake({ node, resumed, protocol }: Omit<HandshakeCount, 'count'>): void {
+    const known = this.handshakes.find(
+      (row) => row.node === node && row.resumed === resumed && row.protocol === protocol,
+    );
+    if (known) known.count += 1;
+    else this.handshakes.push({ node, resumed, protocol, count: 1 });
+  }
+}

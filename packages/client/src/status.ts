@@ -1,0 +1,139 @@
+import type { ClusterStatus } from './cluster.ts';
+import type { Counters } from './counters.ts';
+import type { TunnelTotals } from './socks-port.ts';
+
+/** Counters and gauges in the shape that the admin endpoint shows. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge';
+  readonly values: readonly MetricValue[];
+}
+
+export interface MetricValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** All that a client shows is made of these. */
+export interface ClientFacts {
+  readonly listen: string;
+  readonly serverName: string;
+  readonly cluster: ClusterStatus;
+  readonly counters: Counters;
+  readonly tunnels: TunnelTotals;
+}
+
+export function clusterView({ listen, serverName, cluster, tunnels }: ClientFacts): unknown {
+  return {
+    listen,
+    serverName,
+    node: cluster.node,
+    reason: cluster.reason,
+    failovers: cluster.failovers,
+    nodes: cluster.nodes.map(({ label, state, delayMs, failures, lastFailure, nextTrialMs }) => ({
+      endpoint: label,
+      inUse: label === cluster.node,
+      state,
+      delayMs: delayMs === undefined ? null : rounded(delayMs),
+      failures,
+      lastError: lastFailure
+        ? { code: lastFailure.code, cause: lastFailure.message, agoMs: rounded(lastFailure.agoMs) }
+        : null,
+      nextTrialMs: rounded(nextTrialMs),
+    })),
+    sessions: {
+      held: cluster.sessions.held,
+      unused: cluster.sessions.unused,
+      newestAgeMs: rounded(cluster.sessions.newestAgeMs ?? 0),
+      oldestAgeMs: rounded(cluster.sessions.oldestAgeMs ?? 0),
+    },
+    warmConnections: cluster.warmConnections,
+    tunnels: { open: tunnels.open },
+    bytes: { toCluster: tunnels.toClusterBytes, fromCluster: tunnels.fromClusterBytes },
+  };
+}
+
+export function metricFamilies({
+  cluster,
+  counters,
+  tunnels,
+}: ClientFacts): readonly MetricFamily[] {
+  const { handshakes, logins, requests, retries } = counters;
+  return [
+    counter(
+      'client_handshakes_total',
+      'TLS handshakes with nodes.',
+      handshakes.map(({ node, resumed, protocol, count }) => ({
+        labels: { resumed: String(resumed), protocol, node: cluster.nodes[node]?.label ?? '' },
+        value: count,
+      })),
+    ),
+    counter(
+      'client_logins_total',
+      'Logins at nodes: by password, by the TLS session, or not asked for.',
+      byLabel('by', logins),
+    ),
+    counter(
+      'client_requests_total',
+      'What became of the connections of applications.',
+      byLabel('outcome', requests),
+    ),
+    counter(
+      'client_retries_total',
+      'Requests sent again because their node was lost before it answered.',
+      single(retries),
+    ),
+    counter(
+      'client_failovers_total',
+      'Moves to another node because the one in use failed.',
+      single(cluster.failovers),
+    ),
+    gauge(
+      'client_node_delay_seconds',
+      'Smoothed time of a resumed TLS handshake.',
+      cluster.nodes.flatMap(({ label, delayMs }) =>
+        delayMs === undefined ? [] : [{ labels: { node: label }, value: delayMs / 1000 }],
+      ),
+    ),
+    gauge(
+      'client_node_reached',
+      'Whether the last that was heard of the node was good.',
+      cluster.nodes.map(({ label, state }) => ({
+        labels: { node: label },
+        value: state === 'reached' ? 1 : 0,
+      })),
+    ),
+    gauge('client_sessions', 'TLS sessions held.', single(cluster.sessions.held)),
+    gauge('client_warm_connections', 'Connections kept ahead.', single(cluster.warmConnections)),
+    gauge('client_tunnels', 'Open tunnels.', single(tunnels.open)),
+    counter(
+      'client_bytes_total',
+      'Payload bytes through tunnels.',
+      byLabel('direction', {
+        to_cluster: tunnels.toClusterBytes,
+        from_cluster: tunnels.fromClusterBytes,
+      }),
+    ),
+  ];
+}
+
+function counter(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
+  return { name, help, type: 'counter', values };
+}
+
+function gauge(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
+  return { name, help, type: 'gauge', values };
+}
+
+function single(value: number): MetricValue[] {
+  return [{ labels: {}, value }];
+}
+
+function byLabel(label: string, counts: Readonly<Record<string, number>>): MetricValue[] {
+  return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }));
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,131 @@
+import type { Cancel, Host } from '@argyle/host';
+import type { ClientError } from './errors.ts';
+
+/** What the pool needs of a connection. */
+export interface Keepable {
+  readonly node: number;
+  /** Called once, if the connection is lost while nobody waits for an answer. */
+  watch(lost: (failure: ClientError) => void): void;
+  close(): void;
+}
+
+export interface WarmPoolOptions<Connection extends Keepable> {
+  /** Connections kept ahead while the client is in use. */
+  readonly size: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Connects and logs in at the preferred node; undefined when there is no node to keep them at. */
+  dial(): Promise<Connection | undefined>;
+  /** A connection broke while nobody used it. */
+  lost(connection: Connection, failure: ClientError): void;
+}
+
+/**
+ * A node closes a connection that sends no request within its time (10 s by default), so each is
+ * replaced before that. Longer, and nodes close them first, which costs a trial of the node each
+ * time; shorter, and the cluster makes more handshakes.
+ */
+const AGE_MS = 8_000;
+const AGE_JITTER = 0.1;
+/** A client that was asked for nothing for this long keeps one connection: it tells of a death. */
+const QUIET_MS = 60_000;
+
+interface Warm<Connection> {
+  readonly connection: Connection;
+  readonly cancel: Cancel;
+}
+
+/** Connections that are greeted and logged in, so that a request costs one round trip. */
+export class WarmPool<Connection extends Keepable> {
+  readonly #host: Host;
+  readonly #options: WarmPoolOptions<Connection>;
+  /** Oldest first. */
+  #warm: Warm<Connection>[] = [];
+  #dialling = 0;
+  #takenAt: number;
+  #stopped = false;
+
+  constructor(host: Host, options: WarmPoolOptions<Connection>) {
+    this.#host = host;
+    this.#options = options;
+    this.#takenAt = host.now();
+  }
+
+  get size(): number {
+    return this.#warm.length;
+  }
+
+  /** The oldest connection to a node that is wanted; its place is filled again. */
+  take(wanted: (node: number) => boolean): Connection | undefined {
+    this.#takenAt = this.#host.now();
+    const index = this.#warm.findIndex(({ connection }) => wanted(connection.node));
+    const [warm] = index < 0 ? [] : this.#warm.splice(index, 1);
+    warm?.cancel();
+    this.refill();
+    return warm?.connection;
+  }
+
+  /** Dials what is missing. Called whenever a node may have become usable. */
+  refill(): void {
+    while (!this.#stopped && this.#warm.length + this.#dialling < this.#wanted) {
+      this.#dialling += 1;
+      void this.#fill();
+    }
+  }
+
+  /** Closes the connections to all nodes but one. */
+  keepOnly(node: number): void {
+    const [kept, left] = [
+      this.#warm.filter(({ connection }) => connection.node === node),
+      this.#warm.filter(({ connection }) => connection.node !== node),
+    ];
+    this.#warm = kept;
+    left.forEach(close);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#warm.splice(0).forEach(close);
+  }
+
+  get #wanted(): number {
+    const quiet = this.#host.now() - this.#takenAt > QUIET_MS;
+    return quiet ? Math.min(1, this.#options.size) : this.#options.size;
+  }
+
+  async #fill(): Promise<void> {
+    const connection = await this.#options.dial();
+    this.#dialling -= 1;
+    if (!connection) return;
+    if (this.#stopped) connection.close();
+    else this.#keep(connection);
+  }
+
+  #keep(connection: Connection): void {
+    const ageMs = AGE_MS * (1 - AGE_JITTER * this.#options.random());
+    const warm = {
+      connection,
+      cancel: this.#host.after(ageMs, () => {
+        this.#remove(warm);
+        connection.close();
+        this.refill();
+      }),
+    };
+    this.#warm.push(warm);
+    connection.watch((failure) => {
+      warm.cancel();
+      this.#remove(warm);
+      this.#options.lost(connection, failure);
+      this.refill();
+    });
+  }
+
+  #remove(warm: Warm<Connection>): void {
+    this.#warm = this.#warm.filter((other) => other !== warm);
+  }
+}
+
+function close({ connection, cancel }: Warm<Keepable>): void {
+  cancel();
+  connection.close();
+}

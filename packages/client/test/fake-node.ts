@@ -1,0 +1,172 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { openTunnel } from '@argyle/host';
+import { SystemHost } from '@argyle/host/system';
+import type { Authority } from './certificates.ts';
+
+export interface FakeNodeOptions {
+  readonly port: number;
+  readonly authority: Authority;
+  /** 48 bytes; nodes with the same ones resume each other's sessions. */
+  readonly ticketKeys: Buffer;
+  readonly serverName?: string;
+  /** Without one, nobody is asked for a password. */
+  readonly user?: { readonly name: string; readonly password: string };
+}
+
+/** `connect`: dials the destination. `hold`: never answers. A number: answers with that failure. */
+export type Behaviour = 'connect' | 'hold' | number;
+
+/**
+ * A node reduced to what a client sees of it: TLS with shared sessions, one greeting, a password
+ * only on a session that is not known, CONNECT.
+ */
+export class FakeNode {
+  behaviour: Behaviour = 'connect';
+  /** Added to every reply of a success, as if the destination had spoken at once. */
+  early = Buffer.alloc(0);
+  fullHandshakes = 0;
+  resumedHandshakes = 0;
+  passwordChecks = 0;
+  /** Requests as they came. */
+  readonly requests: Buffer[] = [];
+  readonly options: FakeNodeOptions;
+  readonly sockets = new Set<TLSSocket>();
+  readonly #targets = new Set<Socket>();
+  readonly #raw = new Set<Socket>();
+  #server: Server;
+
+  constructor(options: FakeNodeOptions) {
+    this.options = options;
+    this.#server = this.#create();
+  }
+
+  async start(): Promise<void> {
+    this.#server = this.#create();
+    this.#server.listen(this.options.port, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  /** As the kernel does for a process that was killed: its port is shut and its connections end. */
+  async kill(how: 'end' | 'reset' = 'end'): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of [...this.#raw, ...this.#targets]) {
+      if (how === 'end') socket.destroy();
+      else socket.resetAndDestroy();
+    }
+    await closed;
+  }
+
+  /** Sockets that clients hold open here. */
+  get open(): number {
+    return this.#raw.size;
+  }
+
+  #create(): Server {
+    const { authority, serverName = 'argyle.cluster', ticketKeys } = this.options;
+    const { certificate, key } = authority.issue(serverName);
+    const server = createServer({
+      cert: certificate,
+      key,
+      ticketKeys,
+      sessionIdContext: 'argyle',
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: ['argyle/1'],
+      allowHalfOpen: true,
+    });
+    server.on('connection', (raw: Socket) => {
+      this.#raw.add(raw);
+      raw.on('error', () => undefined);
+      raw.once('close', () => this.#raw.delete(raw));
+    });
+    server.on('tlsClientError', () => undefined);
+    server.on('secureConnection', (socket) => {
+      this.sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => this.sockets.delete(socket));
+      this.#serve(socket).catch(() => socket.destroy());
+    });
+    return server;
+  }
+
+  async #serve(socket: TLSSocket): Promise<void> {
+    const known = socket.isSessionReused();
+    if (known) this.resumedHandshakes += 1;
+    else this.fullHandshakes += 1;
+    const read = reader(socket);
+    const [, count] = await read(2);
+    const methods = await read(count ?? 0);
+    const { user } = this.options;
+    if (!user || known) socket.write(Buffer.from([5, 0]));
+    else if (!methods.includes(2)) {
+      socket.end(Buffer.from([5, 0xff]));
+      return;
+    } else {
+      socket.write(Buffer.from([5, 2]));
+      const [, nameBytes] = await read(2);
+      const name = await read(nameBytes ?? 0);
+      const [passwordBytes] = await read(1);
+      const password = await read(passwordBytes ?? 0);
+      this.passwordChecks += 1;
+      const right =
+        name.equals(Buffer.from(user.name)) && password.equals(Buffer.from(user.password));
+      socket.write(Buffer.from([1, right ? 0 : 1]));
+      if (!right) {
+        socket.end();
+        return;
+      }
+    }
+    const head = await read(5);
+    const [, , , type, first] = head;
+    const rest = await read(type === 1 ? 5 : type === 4 ? 17 : (first ?? 0) + 2);
+    this.requests.push(Buffer.concat([head, rest]));
+    if (this.behaviour === 'connect') await this.#connect(socket, Buffer.concat([head, rest]));
+    else if (this.behaviour !== 'hold') {
+      socket.end(Buffer.from([5, this.behaviour, 0, 1, 0, 0, 0, 0, 0, 0]));
+    }
+  }
+
+  async #connect(socket: TLSSocket, request: Buffer): Promise<void> {
+    const target = connect({
+      host: hostOf(request),
+      port: request.readUInt16BE(request.length - 2),
+      allowHalfOpen: true,
+    });
+    this.#targets.add(target);
+    target.once('close', () => this.#targets.delete(target));
+    try {
+      await once(target, 'connect');
+    } catch {
+      socket.end(Buffer.from([5, 5, 0, 1, 0, 0, 0, 0, 0, 0]));
+      return;
+    }
+    socket.write(Buffer.concat([Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9]), this.early]));
+    const tunnel = openTunnel(new SystemHost(), socket, target, { idleMs: Infinity });
+    const { reason } = await tunnel.closed;
+    if (reason === 'reset') for (const raw of this.#raw) if (raw.destroyed) raw.destroy();
+  }
+}
+
+/** Names go to the loopback, whatever they are. */
+function hostOf(request: Buffer): string {
+  if (request[3] === 1) return request.subarray(4, 8).join('.');
+  if (request[3] === 4) return '::1';
+  return '127.0.0.1';
+}
+
+function reader(socket: TLSSocket): (sizeBytes: number) => Promise<Buffer> {
+  return async (sizeBytes) => {
+    if (sizeBytes === 0) return Buffer.alloc(0);
+    for (;;) {
+      const bytes: Buffer | null = socket.read(sizeBytes);
+      if (bytes?.length === sizeBytes) return bytes;
+      if (bytes || socket.readableEnded || socket.destroyed) throw new Error('left');
+      const controller = new AbortController();
+      const { signal } = controller;
+      const events = ['readable', 'end', 'close'].map((name) => once(socket, name, { signal }));
+      await Promise.race(events.map((event) => event.catch(() => undefined)));
+      controller.abort();
+    }
+  };
+}

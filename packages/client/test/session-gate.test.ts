@@ -1,0 +1,99 @@
+import t from 'tap';
+import { SessionGate, type Passage } from '../src/session-gate.ts';
+import { SessionPool } from '../src/session-pool.ts';
+import { ManualHost } from './manual-host.ts';
+
+const SESSION = Buffer.from('session');
+const never = new AbortController().signal;
+
+function gate() {
+  const host = new ManualHost();
+  const sessions = new SessionPool();
+  const entered: Passage[] = [];
+  const own = new SessionGate(host, sessions);
+  return {
+    host,
+    entered,
+    gate: own,
+    bring: () => {
+      sessions.add(SESSION, host.now());
+      own.sessionAdded();
+    },
+    /** So many handshakes want to begin; those that may are in `entered`. */
+    arrive: async (count: number) => {
+      for (let n = 0; n < count; n += 1) void own.enter(never).then((got) => entered.push(got));
+      await turns();
+    },
+  };
+}
+
+async function turns() {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+}
+
+t.test('with a session at hand everyone goes ahead', async (t) => {
+  const { bring, arrive, entered } = gate();
+  bring();
+  await arrive(20);
+  t.equal(entered.length, 20);
+  t.ok(entered.every(({ lease }) => lease?.session === SESSION));
+});
+
+t.test('without one, a single handshake goes ahead and the rest use what it brings', async (t) => {
+  const { bring, arrive, entered } = gate();
+  await arrive(20);
+  t.equal(entered.length, 1);
+  t.equal(entered[0]?.lease, undefined);
+  bring();
+  await turns();
+  t.equal(entered.length, 1, 'the login is not over yet');
+  entered[0]?.leave('connected');
+  await turns();
+  t.equal(entered.length, 20);
+  t.ok(entered.slice(1).every(({ lease }) => lease?.session === SESSION));
+});
+
+t.test('a session that comes after the login is waited for', async (t) => {
+  const { host, bring, arrive, entered } = gate();
+  await arrive(5);
+  entered[0]?.leave('connected');
+  await turns();
+  t.equal(entered.length, 1);
+  bring();
+  await turns();
+  t.equal(entered.length, 5);
+  t.equal(host.armed, 0);
+});
+
+t.test('a cluster that gives no session is used one handshake after another', async (t) => {
+  const { host, arrive, entered } = gate();
+  await arrive(3);
+  entered[0]?.leave('connected');
+  host.advance(1_000);
+  await turns();
+  t.equal(entered.length, 2);
+  t.equal(entered[1]?.lease, undefined);
+});
+
+t.test('when the first handshake fails the next one takes its place', async (t) => {
+  const { arrive, entered } = gate();
+  await arrive(3);
+  entered[0]?.leave('failed');
+  await turns();
+  t.equal(entered.length, 2);
+  entered[1]?.leave('failed');
+  await turns();
+  t.equal(entered.length, 3);
+});
+
+t.test('who waits may give up, and a stopped gate holds nobody', async (t) => {
+  const { host, gate: own, arrive, entered } = gate();
+  await arrive(1);
+  const controller = new AbortController();
+  const waiting = own.enter(controller.signal);
+  controller.abort(new Error('left'));
+  await t.rejects(waiting, { message: 'left' });
+  entered[0]?.leave('connected');
+  own.stop();
+  t.equal(host.armed, 0);
+});
