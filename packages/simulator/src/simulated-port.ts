@@ -7,6 +7,8 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const STALL_RETRY_MS = 100;
 /** …and so long, then the link is dead. */
 const STALL_LIMIT_MS = 3_000;
+/** 800 Mbit/s. */
+const LINK_BYTES_PER_MS = 100_000;
 
 /** One side of a link: bytes are delivered to it in order. */
 interface LinkSide {
@@ -15,8 +17,11 @@ interface LinkSide {
   other: LinkSide | undefined;
   /** When the last thing sent to this side arrives; the next arrives no sooner. */
   lastAt: number;
-  stalledMs: number;
+  /** Since when the path is cut with something to deliver; Infinity when it is not. */
+  stalledSince: number;
   readonly waiting: (() => void)[];
+  /** Writes of this side that are still in the process. */
+  unsent: number;
 }
 
 export class SimulatedPort implements Port {
@@ -89,25 +94,29 @@ export class SimulatedPort implements Port {
     if (!near?.other) return;
     const copy = bytes.slice();
     const far = near.other;
-    send(far, () => {
+    send(far, bytes.length, () => {
       far.port.host.simulator.record(`${this.host.name} ${far.port.host.name} link`, copy);
       far.port.#handlers.link({ kind: 'bytes', link: far.link, bytes: copy });
     });
-    send(near, () => this.#handlers.link({ kind: 'drained', link }));
+    near.unsent += 1;
+    send(near, bytes.length, () => {
+      near.unsent -= 1;
+      if (near.unsent === 0) this.#handlers.link({ kind: 'drained', link });
+    });
   }
 
   closeLink(link: number): void {
     const near = this.#links.get(link);
     this.#links.delete(link);
     const far = near?.other;
-    if (far) send(far, () => far.port.#end(far, 'ended'));
+    if (far) send(far, 0, () => far.port.#end(far, 'ended'));
   }
 
   close(closed?: () => void): void {
     this.#open = false;
     this.#network.detach(this);
     for (const { other } of this.#links.values()) {
-      if (other) send(other, () => other.port.#end(other, 'reset'));
+      if (other) send(other, 0, () => other.port.#end(other, 'reset'));
     }
     this.#links.clear();
     this.#released();
@@ -129,10 +138,10 @@ export class SimulatedPort implements Port {
     near.other = far;
     far.other = near;
     peer.#links.set(far.link, far);
-    send(far, () =>
+    send(far, 0, () =>
       peer.#handlers.link({ kind: 'accepted', link: far.link, from: { ...this.own, port: 0 } }),
     );
-    send(near, () => this.#handlers.link({ kind: 'opened', link: near.link }));
+    send(near, 0, () => this.#handlers.link({ kind: 'opened', link: near.link }));
   }
 
   #end(end: LinkSide, reason: LinkEnd): void {
@@ -141,35 +150,43 @@ export class SimulatedPort implements Port {
   }
 
   /** Delivers the side's next work, or waits while the path is cut: a link loses nothing. */
-  static pump(to: LinkSide): void {
+  static deliverNext(to: LinkSide): void {
     const peer = to.other?.port;
     const port = to.port;
     if (!port.#links.has(to.link)) return;
     if (peer && !port.#connected(peer)) {
-      to.stalledMs += STALL_RETRY_MS;
-      if (to.stalledMs > STALL_LIMIT_MS) port.#end(to, 'unreachable');
-      else port.host.simulator.after(STALL_RETRY_MS, () => SimulatedPort.pump(to));
+      const { simulator } = port.host;
+      to.stalledSince = Math.min(to.stalledSince, simulator.now);
+      if (simulator.now - to.stalledSince > STALL_LIMIT_MS) port.#end(to, 'unreachable');
+      else simulator.after(STALL_RETRY_MS, () => SimulatedPort.deliverNext(to));
       return;
     }
-    to.stalledMs = 0;
+    to.stalledSince = Infinity;
     const work = to.waiting.shift();
     if (!work) return;
-    const more = to.waiting.length > 0;
     port.host.perform(() => {
       if (port.#links.has(to.link)) work();
     });
-    if (more) port.host.simulator.after(0, () => SimulatedPort.pump(to));
   }
 }
 
 function side(port: SimulatedPort, link: number): LinkSide {
-  return { port, link, other: undefined, lastAt: 0, stalledMs: 0, waiting: [] };
+  return {
+    port,
+    link,
+    other: undefined,
+    lastAt: 0,
+    stalledSince: Infinity,
+    waiting: [],
+    unsent: 0,
+  };
 }
 
-function send(to: LinkSide, work: () => void): void {
-  const simulator = to.port.host.simulator;
+/** Each thing sent has a delivery of its own; one that is stalled delivers what is first then. */
+function send(to: LinkSide, sizeBytes: number, work: () => void): void {
+  const { simulator } = to.port.host;
   to.waiting.push(work);
-  if (to.waiting.length > 1) return;
-  to.lastAt = Math.max(to.lastAt, simulator.now + simulator.network.delay());
-  simulator.after(to.lastAt - simulator.now, () => SimulatedPort.pump(to));
+  const arrives = simulator.now + simulator.network.delay();
+  to.lastAt = Math.max(to.lastAt, arrives) + sizeBytes / LINK_BYTES_PER_MS;
+  simulator.after(to.lastAt - simulator.now, () => SimulatedPort.deliverNext(to));
 }
