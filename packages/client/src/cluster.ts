@@ -146,6 +146,7 @@ export class Cluster {
     });
     const abort = () => connection.fail(failureOf(signal.reason));
     signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
     this.#unanswered.add(connection);
     try {
       return await connection.request(request);
@@ -193,7 +194,8 @@ export class Cluster {
 
   async #try(node: number): Promise<void> {
     try {
-      const connection = await this.#connect(() => node, this.#stopping.signal);
+      const pick = () => (this.#choice.underTrial(node) ? node : undefined);
+      const connection = await this.#connect(pick, this.#stopping.signal);
       connection.close();
     } catch {
       // `#connect` has told the choice.

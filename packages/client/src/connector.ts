@@ -37,8 +37,8 @@ export class Connector {
   readonly #sockets = new Set<Socket>();
   /** By node: ends when nobody is waiting for a verdict on the password there. */
   readonly #turns = new Map<number, Promise<void>>();
-  /** By node: when the password was refused last. */
-  readonly #refusedAt = new Map<number, number>();
+  /** By node: the last refusal of the password. */
+  readonly #refused = new Map<number, { readonly failure: ClientError; readonly at: number }>();
   #begun = 0;
   #underWay = 0;
 
@@ -159,14 +159,8 @@ export class Connector {
 
   async #login(connection: NodeConnection, resumed: boolean, startedAt: number): Promise<void> {
     const { node } = connection;
-    try {
-      const by = await connection.login(() => this.#passwordTurn(node, startedAt));
-      this.#handlers.login(by === 'none' && resumed && this.#identified ? 'session' : by);
-    } catch (error) {
-      const failure = failureOf(error);
-      if (failure.code === 'authentication') this.#refusedAt.set(node, this.#host.now());
-      throw failure;
-    }
+    const by = await connection.login((check) => this.#inTurn(node, startedAt, check));
+    this.#handlers.login(by === 'none' && resumed && this.#identified ? 'session' : by);
   }
 
   get #identified(): boolean {
@@ -177,16 +171,27 @@ export class Connector {
    * One password check at a time at a node, and none that a refusal made pointless meanwhile: a
    * wrong password in many connections at once is still checked once.
    */
-  async #passwordTurn(node: number, startedAt: number): Promise<() => void> {
+  async #inTurn<Result>(
+    node: number,
+    startedAt: number,
+    check: () => Promise<Result>,
+  ): Promise<Result> {
     const before = this.#turns.get(node);
     const turn = Promise.withResolvers<void>();
     this.#turns.set(node, turn.promise);
     await before;
-    if ((this.#refusedAt.get(node) ?? -Infinity) < startedAt) return turn.resolve;
-    turn.resolve();
-    throw new ClientError(
-      'authentication',
-      'the node refused the user just now: check `user.name` and `user.password`',
-    );
+    try {
+      const refused = this.#refused.get(node);
+      if (refused && refused.at >= startedAt) throw refused.failure;
+      return await check();
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.code === 'authentication') {
+        this.#refused.set(node, { failure, at: this.#host.now() });
+      }
+      throw failure;
+    } finally {
+      turn.resolve();
+    }
   }
 }

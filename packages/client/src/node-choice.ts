@@ -37,9 +37,11 @@ const SMOOTHING = 0.25;
 /** A move is worth a new set of warm connections only if it gains this share and this much. */
 const MOVE_RATIO = 0.7;
 const MOVE_GAIN_MS = 0.3;
-/** Fewer samples than this decide nothing; until then a node is measured every second. */
+/** Fewer samples than this decide nothing, so each node has that many trials early. */
 const SAMPLES_MIN = 3;
 const EARLY_TRIAL_MS = 1_000;
+/** Wide, so that the trials of different nodes do not disturb each other's measurement. */
+const EARLY_TRIAL_JITTER = 0.5;
 /** Between two moves for speed, so that noise cannot make a client wander. */
 const DWELL_MS = 10_000;
 const TRIAL_MS = 30_000;
@@ -57,6 +59,7 @@ interface Candidate {
   heardAt: number;
   /** Infinity while a trial is under way. */
   trialAt: number;
+  earlyTrials: number;
 }
 
 type Because =
@@ -94,6 +97,7 @@ export class NodeChoice {
       lastFailure: undefined,
       heardAt: -Infinity,
       trialAt: now,
+      earlyTrials: SAMPLES_MIN,
     }));
     this.#preferred = Math.floor(options.random() * options.nodes.length);
   }
@@ -131,9 +135,15 @@ export class NodeChoice {
     this.#candidates.forEach((candidate, node) => {
       if (candidate.trialAt > now) return;
       candidate.trialAt = Infinity;
+      candidate.earlyTrials = Math.max(0, candidate.earlyTrials - 1);
       due.push(node);
     });
     return due;
+  }
+
+  /** False again as soon as there is any news of the node: then the trial has become pointless. */
+  underTrial(node: number): boolean {
+    return this.#at(node).trialAt === Infinity;
   }
 
   /**
@@ -176,7 +186,7 @@ export class NodeChoice {
     const candidate = this.#at(node);
     if (candidate.state !== 'reached') return;
     candidate.state = 'suspect';
-    candidate.lastFailure = { ...failure, at: now };
+    candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
     candidate.trialAt = now;
   }
 
@@ -188,7 +198,7 @@ export class NodeChoice {
     const waitMs = this.#options.retryMs * Math.min(2 ** candidate.failures, BACK_OFF_MAX);
     candidate.state = 'failed';
     candidate.failures += 1;
-    candidate.lastFailure = { ...failure, at: now };
+    candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
     candidate.trialAt = now + waitMs;
     const [best] = this.#ranked();
     if (node !== this.#preferred || best === undefined) return;
@@ -262,9 +272,10 @@ export class NodeChoice {
     return after <= before * MOVE_RATIO && before - after >= MOVE_GAIN_MS;
   }
 
-  #trialMs({ samples }: Candidate): number {
-    if (samples < SAMPLES_MIN) return EARLY_TRIAL_MS;
-    return TRIAL_MS * (1 + TRIAL_JITTER * (2 * this.#options.random() - 1));
+  #trialMs({ earlyTrials }: Candidate): number {
+    const swing = 2 * this.#options.random() - 1;
+    if (earlyTrials > 0) return EARLY_TRIAL_MS * (1 + EARLY_TRIAL_JITTER * swing);
+    return TRIAL_MS * (1 + TRIAL_JITTER * swing);
   }
 
   /** The preferred node has failed. */

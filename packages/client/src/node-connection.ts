@@ -40,23 +40,15 @@ export class NodeConnection {
     tls.on('close', this.#closed);
   }
 
-  /**
-   * Greets the node. `turn` is awaited before the password is sent, and its answer is called when
-   * the verdict is there.
-   */
-  async login(turn: () => Promise<() => void>): Promise<'none' | 'password'> {
-    let event = await this.#exchange(this.#dialogue.greeting());
-    const challenged = event.kind === 'challenged';
-    if (challenged) {
-      const over = await turn();
-      try {
-        event = await this.#exchange(this.#dialogue.password());
-      } finally {
-        over();
-      }
-    }
-    assert.equal(event.kind, 'ready');
-    return challenged ? 'password' : 'none';
+  /** Greets the node. If it wants the password, the exchange of it is left to `inTurn`. */
+  async login(
+    inTurn: (check: () => Promise<DialogueEvent>) => Promise<DialogueEvent>,
+  ): Promise<'none' | 'password'> {
+    const event = await this.#exchange(this.#dialogue.greeting());
+    if (event.kind === 'ready') return 'none';
+    const verdict = await inTurn(() => this.#exchange(this.#dialogue.password()));
+    assert.equal(verdict.kind, 'ready');
+    return 'password';
   }
 
   /** Once. Rejects with a ClientError when the node is lost before it answers. */

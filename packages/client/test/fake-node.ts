@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
@@ -5,11 +6,17 @@ import { openTunnel } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import type { Authority } from './certificates.ts';
 
+/** What the nodes of a cluster share: session keys, and whether the user's login is known. */
+export interface FakeCluster {
+  /** 48 bytes; nodes with the same ones resume each other's sessions. */
+  readonly ticketKeys: Buffer;
+  loggedIn: boolean;
+}
+
 export interface FakeNodeOptions {
   readonly port: number;
   readonly authority: Authority;
-  /** 48 bytes; nodes with the same ones resume each other's sessions. */
-  readonly ticketKeys: Buffer;
+  readonly cluster: FakeCluster;
   readonly serverName?: string;
   /** Without one, nobody is asked for a password. */
   readonly user?: { readonly name: string; readonly password: string };
@@ -29,8 +36,9 @@ export class FakeNode {
   fullHandshakes = 0;
   resumedHandshakes = 0;
   passwordChecks = 0;
-  /** Requests as they came. */
+  /** Requests as they came, and the client's port of the connection each came by. */
   readonly requests: Buffer[] = [];
+  readonly requestedBy: number[] = [];
   readonly options: FakeNodeOptions;
   readonly sockets = new Set<TLSSocket>();
   readonly #targets = new Set<Socket>();
@@ -58,28 +66,36 @@ export class FakeNode {
     await closed;
   }
 
+  /** As a machine that lost its network: nothing ends, and nothing answers. */
+  freeze(): void {
+    this.behaviour = 'hold';
+    this.#server.removeAllListeners('connection');
+    this.#server.on('connection', this.#track);
+  }
+
+  /** Every session from before is unknown now. */
+  forgetSessions(): void {
+    this.#server.setTicketKeys(randomBytes(48));
+  }
+
   /** Sockets that clients hold open here. */
   get open(): number {
     return this.#raw.size;
   }
 
   #create(): Server {
-    const { authority, serverName = 'argyle.cluster', ticketKeys } = this.options;
+    const { authority, serverName = 'argyle.cluster', cluster } = this.options;
     const { certificate, key } = authority.issue(serverName);
     const server = createServer({
       cert: certificate,
       key,
-      ticketKeys,
+      ticketKeys: cluster.ticketKeys,
       sessionIdContext: 'argyle',
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['argyle/1'],
       allowHalfOpen: true,
     });
-    server.on('connection', (raw: Socket) => {
-      this.#raw.add(raw);
-      raw.on('error', () => undefined);
-      raw.once('close', () => this.#raw.delete(raw));
-    });
+    server.on('connection', this.#track);
     server.on('tlsClientError', () => undefined);
     server.on('secureConnection', (socket) => {
       this.sockets.add(socket);
@@ -90,15 +106,22 @@ export class FakeNode {
     return server;
   }
 
+  readonly #track = (raw: Socket): void => {
+    this.#raw.add(raw);
+    raw.on('error', () => undefined);
+    raw.once('close', () => this.#raw.delete(raw));
+  };
+
   async #serve(socket: TLSSocket): Promise<void> {
+    const { remotePort = 0 } = socket;
     const known = socket.isSessionReused();
     if (known) this.resumedHandshakes += 1;
     else this.fullHandshakes += 1;
     const read = reader(socket);
     const [, count] = await read(2);
     const methods = await read(count ?? 0);
-    const { user } = this.options;
-    if (!user || known) socket.write(Buffer.from([5, 0]));
+    const { user, cluster } = this.options;
+    if (!user || (known && cluster.loggedIn)) socket.write(Buffer.from([5, 0]));
     else if (!methods.includes(2)) {
       socket.end(Buffer.from([5, 0xff]));
       return;
@@ -116,11 +139,13 @@ export class FakeNode {
         socket.end();
         return;
       }
+      cluster.loggedIn = true;
     }
     const head = await read(5);
     const [, , , type, first] = head;
     const rest = await read(type === 1 ? 5 : type === 4 ? 17 : (first ?? 0) + 2);
     this.requests.push(Buffer.concat([head, rest]));
+    this.requestedBy.push(remotePort);
     if (this.behaviour === 'connect') await this.#connect(socket, Buffer.concat([head, rest]));
     else if (this.behaviour !== 'hold') {
       socket.end(Buffer.from([5, this.behaviour, 0, 1, 0, 0, 0, 0, 0, 0]));
@@ -142,9 +167,7 @@ export class FakeNode {
       return;
     }
     socket.write(Buffer.concat([Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9]), this.early]));
-    const tunnel = openTunnel(new SystemHost(), socket, target, { idleMs: Infinity });
-    const { reason } = await tunnel.closed;
-    if (reason === 'reset') for (const raw of this.#raw) if (raw.destroyed) raw.destroy();
+    openTunnel(new SystemHost(), socket, target, { idleMs: Infinity });
   }
 }
 

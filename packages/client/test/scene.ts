@@ -10,7 +10,6 @@ import { FakeNode, type FakeNodeOptions } from './fake-node.ts';
 
 export const authority = createAuthority();
 export const USER = { name: 'demo', password: 'sesame' };
-export const ticketKeys = randomBytes(48);
 
 export interface Logged {
   readonly level: string;
@@ -34,8 +33,9 @@ export async function startNodes(
   ports: readonly number[],
   changes: Partial<FakeNodeOptions> = {},
 ): Promise<FakeNode[]> {
+  const cluster = { ticketKeys: randomBytes(48), loggedIn: false };
   const nodes = ports.map(
-    (port) => new FakeNode({ port, authority, ticketKeys, user: USER, ...changes }),
+    (port) => new FakeNode({ port, authority, cluster, user: USER, ...changes }),
   );
   for (const node of nodes) {
     await node.start();
