@@ -32,7 +32,7 @@ const ANSWER_MS = 3_000;
 const readiness = z.object({ ready: z.boolean(), reason: z.string() });
 const nodeCluster = z.object({
   self: z.object({ name: z.string() }),
-  members: z.array(z.object({ state: z.string(), lag: z.number() })),
+  members: z.array(z.object({ lag: z.number() })),
 });
 const nodeCache = z.object({ records: z.number(), digest: z.string() });
 const clientCluster = z.object({ node: z.string().nullish(), reason: z.string().nullish() });
@@ -51,15 +51,14 @@ export async function inspect(url: string): Promise<Inspection> {
       return { kind: 'client', url, ...ready, ...view };
     }
     const { self, members } = node.data;
-    const others = members.filter(({ state }) => state === 'member');
     const cache = nodeCache.parse(await ask(`${url}/api/v1/cache`));
     return {
       kind: 'node',
       url,
       ...ready,
       name: self.name,
-      members: others.length + 1,
-      lag: Math.max(0, ...others.map(({ lag }) => lag)),
+      members: members.length + 1,
+      lag: Math.max(0, ...members.map(({ lag }) => lag)),
       ...cache,
     };
   } catch (error) {

@@ -1,4 +1,8 @@
 import { createProgram } from './program.ts';
 import { runProgram } from './run-program.ts';
 
+/** A process ends when nothing is left to do; what was left open by mistake keeps it no longer. */
+const LINGER_MS = 2_000;
+
 process.exitCode = await runProgram(createProgram(), process.argv);
+setTimeout(() => process.exit(), LINGER_MS).unref();

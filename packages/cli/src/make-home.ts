@@ -14,7 +14,7 @@ import {
   type Credentials,
 } from './templates.ts';
 import { addNodes, configuredUser } from './client-file.ts';
-import { putUser } from './users-edit.ts';
+import { newPassword, putUser } from './users-edit.ts';
 
 /** What a home is to hold. `containers`: one configuration for all nodes, addresses of a network. */
 export type HomePlan =
@@ -27,8 +27,6 @@ export interface MadeFile {
 }
 
 const DEMO_USER = 'demo';
-/** 24 characters of base64url. */
-const PASSWORD_BYTES = 18;
 const SERVER_NAME = 'argyle.cluster';
 
 /** Makes what a home lacks. Run again it changes nothing; with more nodes, it adds those. */
@@ -122,10 +120,6 @@ export class HomeMaker {
     const grown = addNodes(readFileSync(file, 'utf8'), plan.ports.base, plan.nodes);
     if (grown !== undefined) this.#write(file, grown);
   }
-}
-
-export function newPassword(host: Host): string {
-  return Buffer.from(host.random(PASSWORD_BYTES)).toString('base64url');
 }
 
 /** The authority of a home, which is made when the home has none. */

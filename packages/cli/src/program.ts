@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { HOME_DEFAULT } from './home.ts';
 
+const HELP_COLUMNS = 100;
 const EXIT_CODES = `
 Exit codes:
   0  done
@@ -12,7 +13,7 @@ export function createProgram(): Command {
   const program = new Command('argyle')
     .description('A cluster of SOCKS5 proxies over TLS in which no client belongs to a node.')
     .addHelpText('after', EXIT_CODES)
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureHelp({ helpWidth: HELP_COLUMNS })
     .showHelpAfterError('(--help tells more)')
     .exitOverride();
   serving(program);
@@ -80,7 +81,11 @@ function files(program: Command): void {
     .argument('<name>', 'its common name, and the name of its files')
     .addOption(home())
     .option('--client', "a user's certificate, not a node's")
-    .option('--server-name <name>', "the cluster's name, for a node's", 'argyle.cluster')
+    .addOption(
+      new Option('--server-name <name>', "the cluster's name, for a node's")
+        .default('argyle.cluster')
+        .conflicts('client'),
+    )
     .option('--force', 'replace what is there')
     .addHelpText(
       'after',

@@ -27,8 +27,10 @@ function isConfiguration(error: unknown): boolean {
 function told(error: unknown): string {
   if (!(error instanceof Error)) return `argyle: ${String(error)}`;
   if (!isOfTheWorld(error)) return `argyle: ${error.stack ?? error.message}`;
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-  return error instanceof ConfigError ? error.message : `argyle: ${error.message}${cause}`;
+  if (error instanceof ConfigError) return error.message;
+  const cause = error.cause instanceof Error ? error.cause.message : '';
+  const more = cause === '' || error.message.includes(cause) ? '' : ` (${cause})`;
+  return `argyle: ${error.message}${more}`;
 }
 
 const WORLD = ['CliError', 'ConfigError', 'AdminError', 'NodeError', 'ClientError', 'ReplicaError'];

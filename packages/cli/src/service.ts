@@ -6,6 +6,8 @@ import { writePrivate } from './private-file.ts';
 
 /** Something that runs until a signal ends it. */
 export interface Service {
+  /** Takes what only one process can have; before that, nothing of another one is touched. */
+  open(): Promise<void>;
   /** Resolves when it serves. `stop` ends it early. */
   start(): Promise<void>;
   /** Rejects when it cannot go on; it never resolves. */
@@ -38,10 +40,11 @@ export async function run(service: Service, { log, pidFile }: ServiceOptions): P
   process.on('uncaughtException', crashed);
   process.on('unhandledRejection', crashed);
   try {
+    await service.open();
     if (pidFile !== undefined) writePrivate(pidFile, `${process.pid}\n`);
     await serve(service, signals, log);
   } finally {
-    await Promise.race([service.stop(), deadline(STOP_MS)]);
+    await within(STOP_MS, service.stop());
     removePidFile(pidFile);
     signals.close();
     process.off('uncaughtException', crashed);
@@ -92,8 +95,11 @@ class Signals {
   }
 }
 
-function deadline(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+/** Waits no longer than that. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, over]).finally(() => clearTimeout(timer));
 }
 
 /** Only its own: another process may have taken the name meanwhile. */

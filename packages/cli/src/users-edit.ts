@@ -15,8 +15,14 @@ export interface NewUser {
   readonly replace: boolean;
 }
 
+/** 24 characters of base64url. */
+const GENERATED_BYTES = 18;
 /** RFC 1929. */
 const PASSWORD_BYTES_MAX = 255;
+
+export function newPassword(host: Host): string {
+  return Buffer.from(host.random(GENERATED_BYTES)).toString('base64url');
+}
 
 /** Throws a ConfigError when the file is damaged. */
 export function listUsers(file: string): Users {

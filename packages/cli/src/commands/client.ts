@@ -18,8 +18,10 @@ export async function client(said: ServeOptions): Promise<void> {
   const admin = new Admin({ source: client, listen: config.admin, log });
   await run(
     {
-      async start() {
+      async open() {
         await admin.listen();
+      },
+      async start() {
         await client.start();
       },
       failure: new Promise<never>(() => undefined),

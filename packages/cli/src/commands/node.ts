@@ -32,11 +32,13 @@ export async function node(said: ServeOptions): Promise<void> {
   const reload = () => users?.reload();
   await run(
     {
-      async start() {
+      async open() {
+        process.on('SIGHUP', reload);
         await admin.listen();
+      },
+      async start() {
         await node.start();
         users?.start();
-        process.on('SIGHUP', reload);
       },
       failure: failure.promise,
       drain: () => node.drain(),

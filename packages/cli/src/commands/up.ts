@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { SystemHost } from '@argyle/host/system';
 import type { Endpoint } from '@argyle/host';
@@ -7,7 +8,7 @@ import { clientAddresses, nodeAddresses } from '../home-addresses.ts';
 import { HOME_DEFAULT, Home, nodeName } from '../home.ts';
 import { planHome, type PlanOptions } from '../local/plan.ts';
 import { LocalProcess, type Started } from '../local/processes.ts';
-import { awaitReadiness } from '../local/readiness.ts';
+import { awaitReadiness, type ReadinessAnswer } from '../local/readiness.ts';
 import { HomeMaker } from '../make-home.ts';
 import { table } from '../table.ts';
 
@@ -37,10 +38,12 @@ export async function up(nodes: string | undefined, options: UpOptions): Promise
   );
   const admins = adminEndpoints(home);
   const over = () => members.some(({ started }) => started && ended(started) !== undefined);
-  const results = await Promise.all(
-    members.map((member) => settled(member, admins.get(member.process.name), over)),
+  const answers = await Promise.all(
+    members.map(({ process }) =>
+      awaitReadiness(endpointOf(admins, process.name), { withinMs: READY_WITHIN_MS, over }),
+    ),
   );
-  const failures = results.filter((result) => result !== undefined);
+  const failures = members.flatMap((member, index) => failure(member, over(), answers[index]));
   if (failures.length > 0) throw new CliError('failed', failures.join('\n\n'));
   say(`\n${addresses(home, members)}\n\n${suggestions(home)}`);
 }
@@ -65,24 +68,28 @@ async function ensure(process: LocalProcess, again: boolean): Promise<Member> {
   return { process, started };
 }
 
-/** Undefined once it is ready; otherwise what to tell. One that ends ends the wait for all. */
-async function settled(
+/** What to tell of one that ended; or, when none did, of one that is not ready. */
+function failure(
   { process, started }: Member,
-  admin: Endpoint | undefined,
-  over: () => boolean,
-): Promise<string | undefined> {
-  if (!admin) return `${process.name} has no configuration`;
-  const answer = await awaitReadiness(admin, { withinMs: READY_WITHIN_MS, over });
+  someEnded: boolean,
+  answer: ReadinessAnswer | undefined,
+): readonly string[] {
   const end = started && ended(started);
-  if (answer.ready && end === undefined) return undefined;
-  const state = end ?? `is not ready: ${answer.ready ? '' : answer.reason}`;
+  if (end === undefined && (someEnded || !answer || answer.ready)) return [];
+  const state = end ?? `is not ready: ${answer && !answer.ready ? answer.reason : ''}`;
   const tail = process.tail(started?.logFrom ?? 0, TAIL_LINES);
-  return `${process.name} ${state}\nthe end of ${process.logFile}:\n${tail}`;
+  return [`${process.name} ${state}\nthe end of ${process.logFile}:\n${tail}`];
 }
 
 function ended({ child }: Started): string | undefined {
   if (child.signalCode !== null) return `was ended by ${child.signalCode}`;
   return child.exitCode === null ? undefined : `ended with exit code ${child.exitCode}`;
+}
+
+function endpointOf(endpoints: ReadonlyMap<string, Endpoint>, name: string): Endpoint {
+  const endpoint = endpoints.get(name);
+  assert(endpoint, 'what was started has a configuration');
+  return endpoint;
 }
 
 function adminEndpoints(home: Home): ReadonlyMap<string, Endpoint> {

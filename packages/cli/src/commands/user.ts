@@ -4,9 +4,8 @@ import { nearestHint } from '../arguments.ts';
 import { USER_NAME } from '../config/users-file.ts';
 import { CliError } from '../exit-code.ts';
 import { Home } from '../home.ts';
-import { newPassword } from '../make-home.ts';
 import { table } from '../table.ts';
-import { listUsers, putUser, removeUser } from '../users-edit.ts';
+import { listUsers, newPassword, putUser, removeUser } from '../users-edit.ts';
 
 export interface UserOptions {
   readonly home: string;

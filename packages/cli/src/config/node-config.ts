@@ -57,7 +57,7 @@ export function loadNodeConfig(file: string, nowMs: number): NodeConfig {
     logLevel: said.log.level,
     usersFile: files.usersFile,
     warnings: findings.warnings,
-    effective: effective(nodeSchema, document.raw),
+    effective: { name: hostname(), ...Object(effective(nodeSchema, document.raw)) },
   };
 }
 
