@@ -51,7 +51,7 @@ export class TlsFront {
   constructor(context: FrontContext, options: FrontOptions) {
     this.#context = context;
     this.#options = options;
-    this.#tcp = createServer({ allowHalfOpen: true, noDelay: true }, (raw) => this.#accept(raw));
+    this.#tcp = createServer({ noDelay: true }, (raw) => this.#accept(raw));
     // The library refuses clients that offer only protocols it does not know. Others ignore them.
     this.#tls = { argyle: this.#createTls([ALPN_PROTOCOL]), other: this.#createTls(undefined) };
   }
@@ -143,6 +143,8 @@ export class TlsFront {
       socket.destroy();
       return;
     }
+    // Not before: whoever leaves in the middle of a handshake has left.
+    socket.allowHalfOpen = true;
     const connection = current.handshake.secured(socket);
     if (logins.isRevoked(connection.lineage)) {
       connection.cut();

@@ -33,8 +33,9 @@ export class FakeCluster {
   /** Messages that were relayed: what a real group would send. */
   writes = 0;
 
-  join(): FakeCache {
-    const member = new FakeCache(this);
+  join(): FakeCache;
+  join<Member extends FakeCache>(member: Member): Member;
+  join(member = new FakeCache(this)): FakeCache {
     this.members.push(member);
     return member;
   }

@@ -11,15 +11,18 @@ export interface ClientReport {
 
 /** Connects, waits for the front's line, and ends. */
 export async function sClient(pki: Pki, port: number, args: string[]): Promise<ClientReport> {
-  const all = ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', SERVER_NAME];
-  all.push('-CAfile', pki.caFile, '-verify_return_error', ...args);
+  const all = ['s_client', '-connect', `127.0.0.1:${port}`, '-CAfile', pki.caFile];
+  if (!args.some((arg) => arg.endsWith('servername'))) all.push('-servername', SERVER_NAME);
+  all.push('-verify_return_error', ...args);
   const output = await new Promise<string>((resolve) => {
     const child = execFile('openssl', all, { cwd: pki.folder }, (_error, stdout, stderr) =>
       resolve(stdout + stderr),
     );
     // Its session file is written when the ticket arrives, which is before the front's line ends.
+    let said = '';
     child.stdout?.on('data', (text: string) => {
-      if (/^[0-9a-f]{32} \S+$/m.test(text)) child.stdin?.end('Q\n');
+      said += text;
+      if (/^[0-9a-f]{32} \S+$/m.test(said)) child.stdin?.end('Q\n');
     });
   });
   const [, state = '', protocol = ''] = /^(New|Reused), (\S+),/m.exec(output) ?? [];
