@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type CacheRecord, compareVersions } from '@argyle/cache';
+import { type CacheRecord, compareVersions, type ScanCursor } from '@argyle/cache';
 import type { Peer } from '@argyle/multicast';
 import type { ReplicaEvent } from '@argyle/replica';
 import { hex, type Life, type SimulatedCluster, TABLE } from './simulated-cluster.ts';
@@ -176,7 +176,7 @@ export class Checker {
     const { cache } = life.replica;
     const now = life.replica.wall(this.#cluster.simulator.now);
     const contents = new Map<string, ReturnType<typeof cache.scan>['records'][number]>();
-    let cursor: number | undefined;
+    let cursor: ScanCursor | undefined;
     do {
       const { records, next } = cache.scan(cursor, undefined, 1_000_000, now);
       for (const record of records) {

@@ -8,7 +8,7 @@ export interface Host {
   wallOffset(): number;
   /** Bytes from the kernel's random source (or the seed). */
   random(sizeBytes: number): Uint8Array;
-  /** Calls `wake` once after `delayMs`; the answer cancels it. */
+  /** Calls `wake` once after `delayMs`, maybe a millisecond early; the answer cancels it. */
   after(delayMs: number, wake: () => void): Cancel;
   /** The datagram sockets of a group's member. Nothing is received before `opened`. */
   openPort(options: PortOptions, handlers: PortHandlers): Port;

@@ -1,4 +1,5 @@
 import { constants } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import type { PortHandlers } from './host.ts';
 import type { Endpoint, LinkEnd } from './machine.ts';
@@ -23,7 +24,7 @@ export class SystemLinks {
   constructor(
     options: { own: Endpoint; linkKey: Uint8Array },
     handlers: PortHandlers,
-    listening: (error?: Error) => void,
+    listening: (port: number | Error) => void,
   ) {
     this.#linkKey = Buffer.from(options.linkKey);
     this.#handlers = handlers;
@@ -39,7 +40,7 @@ export class SystemLinks {
     this.#server.listen(options.own.port, options.own.address, () => {
       this.#server.off('error', listening);
       this.#server.on('error', (error) => this.#handlers.failed(error));
-      listening();
+      listening((this.#server.address() as AddressInfo).port);
     });
   }
 

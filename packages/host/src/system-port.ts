@@ -18,7 +18,7 @@ export class SystemPort implements Port {
   readonly #handlers: PortHandlers;
   readonly #group: Socket;
   readonly #own: Socket;
-  #links: SystemLinks | undefined;
+  readonly #links: SystemLinks;
   #closed = false;
 
   constructor(options: PortOptions, handlers: PortHandlers) {
@@ -29,9 +29,12 @@ export class SystemPort implements Port {
     for (const socket of [this.#group, this.#own]) {
       socket.on('error', (error) => this.#fail(error));
     }
-    this.#own.bind({ address: options.interfaceAddress, port: options.ownPort }, () =>
-      this.#ownBound(),
-    );
+    const { interfaceAddress: address, ownPort: port, linkKey } = options;
+    // TCP first: its port numbers are the scarcer ones when the kernel may choose.
+    this.#links = new SystemLinks({ own: { address, port }, linkKey }, handlers, (listening) => {
+      if (listening instanceof Error) this.#fail(listening);
+      else if (!this.#closed) this.#bindOwn({ address, port: listening });
+    });
   }
 
   multicast(bytes: Uint8Array): void {
@@ -46,15 +49,15 @@ export class SystemPort implements Port {
   }
 
   openLink(link: number, to: Endpoint): void {
-    this.#links?.open(link, to);
+    this.#links.open(link, to);
   }
 
   writeLink(link: number, bytes: Uint8Array): void {
-    this.#links?.write(link, bytes);
+    this.#links.write(link, bytes);
   }
 
   closeLink(link: number): void {
-    this.#links?.close(link);
+    this.#links.close(link);
   }
 
   close(closed?: () => void): void {
@@ -69,21 +72,18 @@ export class SystemPort implements Port {
       if (open === 0) closed?.();
     };
     this.#group.close(() => this.#own.close(one));
-    if (this.#links) this.#links.stop(one);
-    else one();
+    this.#links.stop(one);
   }
 
-  #ownBound(): void {
-    if (this.#closed) return;
-    const { interfaceAddress, multicastTtl, linkKey } = this.#options;
-    this.#own.setMulticastInterface(interfaceAddress);
-    this.#own.setMulticastLoopback(true);
-    this.#own.setMulticastTTL(multicastTtl);
-    this.#own.setSendBufferSize(SEND_BUFFER_BYTES);
-    const own = { address: interfaceAddress, port: this.#own.address().port };
-    this.#links = new SystemLinks({ own, linkKey }, this.#handlers, (error) => {
-      if (error) this.#fail(error);
-      else if (!this.#closed) this.#joinGroup(own);
+  #bindOwn(own: Endpoint): void {
+    const { interfaceAddress, multicastTtl } = this.#options;
+    this.#own.bind({ address: own.address, port: own.port }, () => {
+      if (this.#closed) return;
+      this.#own.setMulticastInterface(interfaceAddress);
+      this.#own.setMulticastLoopback(true);
+      this.#own.setMulticastTTL(multicastTtl);
+      this.#own.setSendBufferSize(SEND_BUFFER_BYTES);
+      this.#joinGroup(own);
     });
   }
 

@@ -1,4 +1,4 @@
-import type { Cache } from '@argyle/cache';
+import type { Cache, ScanCursor } from '@argyle/cache';
 import type { TransferRecord } from './message.ts';
 import { DIGESTS_BYTES } from './message.ts';
 
@@ -12,7 +12,7 @@ const DIGEST_BYTES = DIGESTS_BYTES / BUCKETS;
 export class RecordFlow {
   readonly #cache: Cache;
   readonly #buckets: Uint8Array;
-  #cursor: number | undefined = 0;
+  #cursor: ScanCursor | undefined;
   #outstanding = 0;
   #ended = false;
 
