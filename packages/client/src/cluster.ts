@@ -3,7 +3,7 @@ import type { SecureContext } from 'node:tls';
 import type { Cancel, Host, Log } from '@argyle/host';
 import { Connector } from './connector.ts';
 import type { Counters } from './counters.ts';
-import { ClientError, isTransient } from './errors.ts';
+import { ClientError, isTransient, type ClientErrorCode } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { endpointLabel } from './label.ts';
 import { NodeChoice, type NodeStatus } from './node-choice.ts';
@@ -229,7 +229,9 @@ export class Cluster {
     const before = this.#choice.state(node);
     this.#choice.reached(node, now);
     if (handshakeMs !== undefined) this.#choice.measured(node, handshakeMs, now);
-    if (before === 'failed') this.#log.info({ node: this.#label(node) }, 'node answers again');
+    if (before === 'failed') {
+      this.#log.info({ event: 'node-returned', node: this.#label(node) }, 'node answers again');
+    }
     this.#settle();
   }
 
@@ -242,10 +244,13 @@ export class Cluster {
     const now = this.#host.now();
     const before = this.#choice.status(now)[node];
     this.#choice.failed(node, failure, startedAt, now);
-    if (before?.state !== 'failed' || before.lastFailure?.code !== failure.code) {
+    if (before?.state !== 'failed' || !sameForOperators(before.lastFailure?.code, failure.code)) {
       const fields = { node: this.#label(node), code: failure.code, cause: failure.message };
-      if (isTransient(failure.code)) this.#log.warn(fields, 'node failed');
-      else this.#log.error(fields, 'node cannot be used');
+      if (isTransient(failure.code)) {
+        this.#log.warn({ event: 'node-failed', ...fields }, 'node failed');
+      } else {
+        this.#log.error({ event: 'node-unusable', ...fields }, 'node cannot be used');
+      }
     }
     if (isTransient(failure.code)) {
       for (const connection of this.#unanswered) {
@@ -262,7 +267,8 @@ export class Cluster {
     if (preferred !== this.#announced) {
       this.#announced = preferred;
       const reason = this.#choice.reason(this.#host.now());
-      this.#log.info({ node: this.#label(preferred), reason }, 'node chosen');
+      const fields = { event: 'node-chosen', node: this.#label(preferred), reason };
+      this.#log.info(fields, 'node chosen');
       this.#pool.keepOnly(preferred);
     }
     this.#pool.refill();
@@ -282,4 +288,9 @@ export class Cluster {
   #label(node: number): string {
     return this.#labels[node] ?? '';
   }
+}
+
+/** A node that is down gives now this error, now that. */
+function sameForOperators(before: ClientErrorCode | undefined, now: ClientErrorCode): boolean {
+  return before === now || (before !== undefined && isTransient(before) && isTransient(now));
 }

@@ -107,7 +107,7 @@ export class NodeChoice {
     return this.#preferred;
   }
 
-  /** Moves because a node failed. */
+  /** Moves because a node failed that had been reached before. */
   get failovers(): number {
     return this.#failovers;
   }
@@ -135,7 +135,6 @@ export class NodeChoice {
     this.#candidates.forEach((candidate, node) => {
       if (candidate.trialAt > now) return;
       candidate.trialAt = Infinity;
-      candidate.earlyTrials = Math.max(0, candidate.earlyTrials - 1);
       due.push(node);
     });
     return due;
@@ -161,6 +160,7 @@ export class NodeChoice {
     candidate.state = 'reached';
     candidate.failures = 0;
     candidate.heardAt = now;
+    if (candidate.trialAt === Infinity) candidate.earlyTrials -= 1;
     candidate.trialAt = now + this.#trialMs(candidate);
     if (this.#at(this.#preferred).state === 'failed') this.#leaveFor(node, now);
   }
@@ -284,7 +284,7 @@ export class NodeChoice {
     if (node === this.#preferred || !left.lastFailure) return;
     const { message, at } = left.lastFailure;
     this.#because = { kind: 'failed', left, why: message, at };
-    this.#failovers += 1;
+    if (left.heardAt > -Infinity) this.#failovers += 1;
     this.#preferred = node;
     this.#movedAt = now;
   }

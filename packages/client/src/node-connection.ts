@@ -23,7 +23,10 @@ export class NodeConnection {
   #failure: ClientError | undefined;
   #lost: (failure: ClientError) => void = () => undefined;
 
-  /** The handshake is done; the stream belongs to the connection until `release`. */
+  /**
+   * The handshake is done; the stream belongs to the connection until `release`, and somebody
+   * listens to its errors.
+   */
   constructor(
     tls: TLSSocket,
     dialogue: SocksDialogue,
@@ -51,12 +54,14 @@ export class NodeConnection {
     return 'password';
   }
 
-  /** Once. Rejects with a ClientError when the node is lost before it answers. */
+  /**
+   * Once. Rejects with a ClientError when the node is lost before it answers. After the answer
+   * nothing is read any more: the stream may end before its next owner listens.
+   */
   async request(bytes: Uint8Array): Promise<Reply> {
     this.#dialogue.requested();
     const event = await this.#exchange(bytes);
     assert(event.kind === 'replied');
-    if (event.surplus.length > 0) this.#tls.unshift(event.surplus);
     return { code: event.code, bytes: event.bytes };
   }
 
@@ -67,14 +72,12 @@ export class NodeConnection {
 
   /** After a reply: the stream, paused, with all that the destination has said. */
   release(): TLSSocket {
-    this.#silence();
     return this.#tls;
   }
 
   /** Ends it cleanly. */
   close(): void {
     this.#silence();
-    this.#tls.on('error', () => undefined);
     this.#tls.resume();
     this.#tls.destroySoon();
   }
@@ -100,7 +103,10 @@ export class NodeConnection {
     } else if (event.kind === 'refused') {
       this.#lose(refusal(event.by));
     } else {
-      if (event.kind === 'replied') this.#tls.pause();
+      if (event.kind === 'replied') {
+        this.#silence();
+        if (event.surplus.length > 0) this.#tls.unshift(event.surplus);
+      }
       this.#waiting?.resolve(event);
       this.#waiting = undefined;
     }

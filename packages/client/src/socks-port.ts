@@ -66,7 +66,9 @@ export class SocksPort {
       const message = `cannot listen on ${where}: is another client running? Check \`listen\``;
       throw new ClientError('listen', message, { cause: error });
     }
-    this.#server.on('error', (error) => this.#log.error({ cause: error.message }, 'port failed'));
+    this.#server.on('error', (error) => {
+      this.#log.error({ event: 'port-failed', cause: error.message }, 'port failed');
+    });
     const own = this.#server.address() as AddressInfo;
     return { address: own.address, port: own.port };
   }

@@ -106,6 +106,18 @@ t.test('what the destination says at once comes after the reply', async (t) => {
   t.equal((await take(socket, 6))?.toString(), 'banner');
 });
 
+t.test('a destination that ends at once ends cleanly, after the reply', async (t) => {
+  const nodes = await startNodes(t, PORTS);
+  for (const node of nodes) node.behaviour = 'hang-up';
+  const { port } = await startClient(t, PORTS);
+  for (let round = 0; round < 10; round += 1) {
+    const socket = await application(t, port);
+    t.equal(await ask(socket, connectRequest(80)), 0);
+    t.equal(await take(socket, 1), undefined);
+    t.ok(socket.readableEnded);
+  }
+});
+
 t.test('each direction ends by itself', async (t) => {
   await startNodes(t, PORTS);
   const { port, client } = await startClient(t, PORTS);

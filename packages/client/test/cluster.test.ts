@@ -272,6 +272,23 @@ t.test('a password that became wrong is checked once, however many need it', asy
   t.equal(checks, 2, 'the right one and the wrong one');
 });
 
+t.test(
+  'a client shows its certificate to a node that asks, and is told if it lacks one',
+  async (t) => {
+    const people = createAuthority('people');
+    const changes = { clientCa: people.certificate };
+    const [node] = await startNodes(t, PORTS.slice(0, 1), changes);
+    const own = people.issue('anna.example');
+    const scene = await startClient(t, PORTS.slice(0, 1), { certificate: own });
+    await settle(scene);
+    t.match(node?.subjects[0], /^anna.example/);
+    const { client } = await startClient(t, PORTS.slice(0, 1));
+    await until(() => viewOf(client).nodes[0]?.state === 'failed');
+    const cause = /refuses this client's certificate/;
+    t.match(viewOf(client).nodes[0], { lastError: { code: 'certificate', cause } });
+  },
+);
+
 t.test('a client without a user is told that it needs one', async (t) => {
   await startNodes(t, PORTS.slice(0, 1));
   const { client } = await startClient(t, PORTS.slice(0, 1), { user: undefined });

@@ -18,12 +18,17 @@ export interface FakeNodeOptions {
   readonly authority: Authority;
   readonly cluster: FakeCluster;
   readonly serverName?: string;
+  /** PEM: who must have signed the client's certificate, if it needs one. */
+  readonly clientCa?: string;
   /** Without one, nobody is asked for a password. */
   readonly user?: { readonly name: string; readonly password: string };
 }
 
-/** `connect`: dials the destination. `hold`: never answers. A number: answers with that failure. */
-export type Behaviour = 'connect' | 'hold' | number;
+/**
+ * `connect`: dials the destination. `hold`: never answers. `hang-up`: succeeds and ends the stream.
+ * A number: answers with that failure.
+ */
+export type Behaviour = 'connect' | 'hold' | 'hang-up' | number;
 
 /**
  * A node reduced to what a client sees of it: TLS with shared sessions, one greeting, a password
@@ -36,6 +41,8 @@ export class FakeNode {
   fullHandshakes = 0;
   resumedHandshakes = 0;
   passwordChecks = 0;
+  /** Of clients' certificates. */
+  readonly subjects: string[] = [];
   /** Requests as they came, and the client's port of the connection each came by. */
   readonly requests: Buffer[] = [];
   readonly requestedBy: number[] = [];
@@ -84,7 +91,7 @@ export class FakeNode {
   }
 
   #create(): Server {
-    const { authority, serverName = 'argyle.cluster', cluster } = this.options;
+    const { authority, serverName = 'argyle.cluster', cluster, clientCa } = this.options;
     const { certificate, key } = authority.issue(serverName);
     const server = createServer({
       cert: certificate,
@@ -93,6 +100,7 @@ export class FakeNode {
       sessionIdContext: 'argyle',
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['argyle/1'],
+      ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
       allowHalfOpen: true,
     });
     server.on('connection', this.#track);
@@ -117,6 +125,8 @@ export class FakeNode {
     const known = socket.isSessionReused();
     if (known) this.resumedHandshakes += 1;
     else this.fullHandshakes += 1;
+    const subject = socket.getPeerCertificate().subject?.CN;
+    if (typeof subject === 'string') this.subjects.push(subject);
     const read = reader(socket);
     const [, count] = await read(2);
     const methods = await read(count ?? 0);
@@ -148,7 +158,8 @@ export class FakeNode {
     this.requestedBy.push(remotePort);
     if (this.behaviour === 'connect') await this.#connect(socket, Buffer.concat([head, rest]));
     else if (this.behaviour !== 'hold') {
-      socket.end(Buffer.from([5, this.behaviour, 0, 1, 0, 0, 0, 0, 0, 0]));
+      const code = this.behaviour === 'hang-up' ? 0 : this.behaviour;
+      socket.end(Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]));
     }
   }
 

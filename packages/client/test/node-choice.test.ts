@@ -133,6 +133,14 @@ t.test('a node that came back is preferred again when it is worth it', async (t)
   t.equal(choice.preferred, 0);
 });
 
+t.test('a node that was never reached is left without a fail-over being counted', async (t) => {
+  const choice = choose();
+  choice.due(0);
+  choice.failed(0, REFUSED, 0, 0);
+  t.not(choice.preferred, 0);
+  t.equal(choice.failovers, 0);
+});
+
 t.test(
   'a suspect comes after the others while its trial is due, and costs nothing if it is well',
   async (t) => {
