@@ -22,7 +22,16 @@ export interface DialerOptions {
   readonly protectedEndpoints: ProtectedEndpoints;
   /** For the name and the connection together. */
   readonly connectMs: number;
+  /** The system's, unless a test brings its own. */
+  readonly lookup?: Lookup;
 }
+
+/** All addresses of a name, as `dns.lookup` gives them. */
+export type Lookup = (
+  name: string,
+  options: { readonly all: true; readonly order: 'verbatim' },
+  answer: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
 
 /** How long one address may take, when another is left: the runtime gives it up then. */
 const ATTEMPT_MS = 1_000;
@@ -65,7 +74,7 @@ export class Dialer {
     if (literal) return this.#allows(request, undefined, literal) ? [literal] : 'not-allowed';
     const name = request.destination.toLowerCase().replace(/\.$/, '');
     if (!NAME.test(name)) return 'host-unreachable';
-    const found = await resolve(name, signal);
+    const found = await resolve(this.#options.lookup ?? lookup, name, signal);
     if (typeof found === 'string') return signal.aborted ? 'host-unreachable' : replyTo(found);
     const allowed = found.filter((address) => this.#allows(request, name, address));
     return allowed.length > 0 ? allowed.slice(0, ADDRESSES_MAX) : 'not-allowed';
@@ -80,7 +89,11 @@ export class Dialer {
 }
 
 /** The addresses, or the error's code. An abandoned look-up ends in the runtime's pool. */
-function resolve(name: string, signal: AbortSignal): Promise<readonly Network[] | string> {
+function resolve(
+  lookup: Lookup,
+  name: string,
+  signal: AbortSignal,
+): Promise<readonly Network[] | string> {
   return new Promise((settle) => {
     const abandon = () => settle('ETIMEDOUT');
     if (signal.aborted) abandon();

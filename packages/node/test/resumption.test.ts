@@ -9,6 +9,7 @@ import { Pki } from './pki.ts';
 import { sClient } from './s-client.ts';
 import { settings } from './settings.ts';
 import { TlsClient } from './tls-client.ts';
+import { until } from './until.ts';
 
 const pki = new Pki();
 t.teardown(() => pki.remove());
@@ -186,8 +187,4 @@ t.test('a session ends with the client certificate that made it', async (t) => {
 
 function given(session: Buffer | undefined): { session: Buffer } | object {
   return session ? { session } : {};
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -10,6 +10,7 @@ import { Pki } from './pki.ts';
 import { settings } from './settings.ts';
 import { NONE, OURS, PASSWORD, SocksClient } from './socks-client.ts';
 import { TlsClient } from './tls-client.ts';
+import { until } from './until.ts';
 import { userList } from './users-fixture.ts';
 
 const pki = new Pki();
@@ -385,8 +386,4 @@ function serverHelloExtensions(record: Buffer): Set<number> {
   const types = new Set<number>();
   for (at += 2; at < end; at += 4 + record.readUInt16BE(at + 2)) types.add(record.readUInt16BE(at));
   return types;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
