@@ -152,11 +152,13 @@ function decodeClientHello(body: Buffer): ClientHello | undefined {
   const identities = decodeIdentities(extensions.get(Extension.preSharedKey));
   const versions = decodeVersions(extensions.get(Extension.supportedVersions));
   if (!serverName || !alpn || !identities || !versions) return undefined;
+  const identity = identities.find(({ length }) => length === SESSION_ID_BYTES);
+  // Copies: what is kept for as long as a connection does not hold all of the hello.
   return {
     serverName: serverName[0],
-    sessionId,
+    sessionId: Buffer.from(sessionId),
     offersPsk: identities.length > 0,
-    identity: identities.find((identity) => identity.length === SESSION_ID_BYTES),
+    identity: identity && Buffer.from(identity),
     extendedMasterSecret: extensions.has(Extension.extendedMasterSecret),
     alpn,
     supportsTls13: versions.includes(TLS_1_3),

@@ -40,5 +40,6 @@ export function createFrontParts(
     claims: sessions.singleUse ? new Claims(host, cache, { waitMs: sessions.holdMs }) : undefined,
     options: sessions,
     certificatesLogIn: authentication.methods.includes('certificate'),
+    passwordsLogIn: authentication.methods.includes('password'),
   };
 }

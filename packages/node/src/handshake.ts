@@ -3,6 +3,7 @@ import type { Host } from '@argyle/host';
 import type { Claims } from './claims.ts';
 import type { ClientHello } from './client-hello.ts';
 import { ConnectionSessions, type SessionsContext } from './connection-sessions.ts';
+import type { StandingLogin } from './logins.ts';
 import type { NodeCounters, Protocol } from './node-counters.ts';
 import { ALPN_PROTOCOL, SecureConnection } from './secure-connection.ts';
 import { certificateEnd, readSessionDer } from './session-der.ts';
@@ -13,8 +14,9 @@ export interface HandshakeContext extends SessionsContext {
   readonly counters: NodeCounters;
   /** Present when a session may be used once only. */
   readonly claims: Claims | undefined;
-  /** Whether a verified client certificate is a login. */
+  /** Whether a verified client certificate is a login, and whether a password is. */
   readonly certificatesLogIn: boolean;
+  readonly passwordsLogIn: boolean;
 }
 
 /** A claim outlives the session's lineage by more than clocks may differ. */
@@ -87,7 +89,10 @@ export class Handshake {
 
     const certificate = socket.getPeerX509Certificate();
     if (certificate) this.#sessions.endWith(certificate.validToDate.getTime());
-    const login = resumed ? logins.of(resumed.record.lineage) : ({ kind: 'none' } as const);
+    const login: StandingLogin =
+      resumed && this.#context.passwordsLogIn
+        ? logins.of(resumed.record.lineage)
+        : { kind: 'none' };
     const connection = new SecureConnection(socket, {
       address: this.#address,
       protocol,

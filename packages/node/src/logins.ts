@@ -17,7 +17,7 @@ const LOGINS_LISTED_MAX = 1_000_000;
 /** As many as `addAll` takes. */
 const WRITTEN_TOGETHER = 16;
 
-/** The logins of lineages, and the lineages that were revoked. */
+/** The logins of lineages, and what was revoked. */
 export class Logins {
   readonly #host: Host;
   readonly #cache: SharedCache;
@@ -54,15 +54,16 @@ export class Logins {
     return { table: Table.login, key: lineage, value, expiresAt: boundAt };
   }
 
-  isRevoked(lineage: Uint8Array): boolean {
-    return this.#cache.get(Table.revokedLineage, lineage) !== undefined;
+  /** `key`: a lineage or a session id. */
+  isRevoked(key: Uint8Array): boolean {
+    return this.#cache.get(Table.revoked, key) !== undefined;
   }
 
   /** At every node; ends when all members have applied it, or rejects with a ReplicaError. */
-  async revoke(lineages: readonly Uint8Array[]): Promise<void> {
+  async revoke(keys: readonly Uint8Array[]): Promise<void> {
     const expiresAt = wallTime(this.#host) + this.#lineageMs;
-    const records = lineages.map((key) => ({
-      table: Table.revokedLineage,
+    const records = keys.map((key) => ({
+      table: Table.revoked,
       key,
       value: new Uint8Array(1),
       expiresAt,

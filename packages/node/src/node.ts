@@ -146,12 +146,12 @@ export class Node {
 
   /** Its sessions resume nowhere any more, and its open connections end, at every node. */
   revokeLineage(lineage: Uint8Array): Promise<void> {
-    return this.#reported(this.#revocations.revokeLineages([lineage]));
+    return this.#reported(this.#revocations.revoke([lineage]));
   }
 
   /** The same for one session. */
   revokeSession(id: Uint8Array): Promise<void> {
-    return this.#reported(this.#revocations.revokeSession(id));
+    return this.#reported(this.#revocations.revoke([id]));
   }
 
   readiness(): Readiness {

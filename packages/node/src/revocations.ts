@@ -1,5 +1,6 @@
 import type { Log } from '@argyle/host';
 import type { SharedCache } from '@argyle/replica';
+import { SESSION_ID_BYTES } from './client-hello.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { Logins } from './logins.ts';
 import type { NodeCounters } from './node-counters.ts';
@@ -20,31 +21,22 @@ export interface RevocationsContext {
  */
 export class Revocations {
   readonly #context: RevocationsContext;
-  readonly #unwatch: readonly (() => void)[];
+  readonly #unwatch: () => void;
 
   constructor(context: RevocationsContext) {
     this.#context = context;
-    this.#unwatch = [
-      context.cache.watch(Table.revokedLineage, ({ kind, key }) => {
-        if (kind === 'put') this.#cutLineage(key);
-      }),
-      context.cache.watch(Table.session, ({ kind, key }) => {
-        if (kind === 'delete') this.#cutSession(key);
-      }),
-    ];
+    this.#unwatch = context.cache.watch(Table.revoked, ({ kind, key }) => {
+      if (kind === 'put') this.#cutOff(key);
+    });
   }
 
-  /** Rejects with a ReplicaError when not all members are known to have applied it. */
-  async revokeLineages(lineages: readonly Uint8Array[]): Promise<void> {
-    const written = this.#context.logins.revoke(lineages);
-    for (const lineage of lineages) this.#cutLineage(lineage);
-    await written;
-  }
-
-  /** As for a lineage. */
-  async revokeSession(id: Uint8Array): Promise<void> {
-    const written = this.#context.cache.delete(Table.session, id);
-    this.#cutSession(id);
+  /**
+   * `keys`: lineages, or session ids. Rejects with a ReplicaError when not all members are known to
+   * have applied it.
+   */
+  async revoke(keys: readonly Uint8Array[]): Promise<void> {
+    const written = this.#context.logins.revoke(keys);
+    for (const key of keys) this.#cutOff(key);
     await written;
   }
 
@@ -55,19 +47,17 @@ export class Revocations {
     const lineages = logins.lineagesOf(users);
     const cut = this.#cut(connections.ofUsers(users), 'user');
     log.info({ users: users.length, lineages: lineages.length, cut }, 'users removed or changed');
-    await this.revokeLineages(lineages);
+    await this.revoke(lineages);
   }
 
   close(): void {
-    for (const unwatch of this.#unwatch) unwatch();
+    this.#unwatch();
   }
 
-  #cutLineage(lineage: Uint8Array): void {
-    this.#cut(this.#context.connections.ofLineage(lineage), 'lineage');
-  }
-
-  #cutSession(id: Uint8Array): void {
-    this.#cut(this.#context.connections.ofSession(id), 'session');
+  #cutOff(key: Uint8Array): void {
+    const { connections } = this.#context;
+    if (key.length === SESSION_ID_BYTES) this.#cut(connections.ofSession(key), 'session');
+    else this.#cut(connections.ofLineage(key), 'lineage');
   }
 
   #cut(connections: readonly SecureConnection[], reason: 'lineage' | 'session' | 'user'): number {

@@ -79,7 +79,8 @@ export class SessionStore {
     const now = wallTime(this.#host);
     if (now >= record.until || now >= record.boundAt) return full('expired');
     if (!this.trust(hello).every((byte, at) => byte === record.trust[at])) return full('trust');
-    if (this.#logins.isRevoked(record.lineage)) return full('revoked');
+    const revoked = [record.lineage, wanted].some((key) => this.#logins.isRevoked(key));
+    if (revoked) return full('revoked');
     if (this.#logins.of(record.lineage).kind === 'ended') return full('user');
     return { kind: 'offer', id: wanted, record };
   }

@@ -6,6 +6,6 @@ export const Table = {
   login: 2,
   /** By session id: who resumed a single-use session; 16 random bytes. */
   claim: 3,
-  /** By lineage: an empty record as long as a session of it could live. */
-  revokedLineage: 4,
+  /** By lineage, or by session id: one byte, kept as long as a session of it could live. */
+  revoked: 4,
 } as const;

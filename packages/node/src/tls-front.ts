@@ -146,7 +146,8 @@ export class TlsFront {
     // Not before: whoever leaves in the middle of a handshake has left.
     socket.allowHalfOpen = true;
     const connection = current.handshake.secured(socket);
-    if (logins.isRevoked(connection.lineage)) {
+    // Between the answer and the end of the handshake somebody may have revoked it.
+    if ([connection.lineage, ...connection.sessionIds].some((key) => logins.isRevoked(key))) {
       connection.cut();
       return;
     }

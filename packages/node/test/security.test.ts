@@ -196,7 +196,7 @@ t.test('a login ends with the password that it was made with', async (t) => {
   // Only the second node has the new list; the lineage is not revoked at the first.
   const [lineage] = second.cache.list(Table.login, 1);
   await second.node.reloadUsers(userList(['ada', 'new'], ['bob', 'horse']));
-  await second.cache.delete(Table.revokedLineage, lineage!.key);
+  await second.cache.delete(Table.revoked, lineage!.key);
   const again = await SocksClient.connect(pki, second.port, { ...OURS, session });
   t.equal(again.tls.resumed, false);
   t.equal(second.count('tls_full_handshakes_total', { reason: 'user' }), 1);
@@ -221,7 +221,8 @@ t.test('a revoked lineage or session ends open connections everywhere', async (t
   await two.tls.closed();
   const again = await TlsClient.connect(pki, second.port, { session: another });
   t.equal(again.resumed, false);
-  t.equal(second.count('tls_full_handshakes_total', { reason: 'unknown' }), 1);
+  t.equal(second.count('tls_full_handshakes_total', { reason: 'revoked' }), 1);
+  t.equal(second.count('connections_cut_total', { reason: 'session' }), 1);
   again.end();
 });
 
