@@ -37,7 +37,6 @@ const SLOW_REPLY_MS = 2_000;
 export class Cluster {
   readonly #host: Host;
   readonly #log: Log;
-  readonly #options: ClientOptions;
   readonly #counters: Counters;
   readonly #labels: readonly string[];
   readonly #sessions = new SessionPool();
@@ -59,7 +58,6 @@ export class Cluster {
   ) {
     this.#host = host;
     this.#log = log;
-    this.#options = options;
     this.#counters = counters;
     this.#labels = options.nodes.map(endpointLabel);
     this.#gate = new SessionGate(host, this.#sessions);

@@ -122,7 +122,6 @@ export class Connector {
       secureContext: this.#secureContext,
       servername: this.#options.serverName,
       ALPNProtocols: [ALPN],
-      allowHalfOpen: true,
       ...(lease && { session: Buffer.from(lease.session) }),
     });
     tls.on('error', () => undefined);

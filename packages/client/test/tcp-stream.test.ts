@@ -37,7 +37,6 @@ async function receive(
     socket: stream,
     ca: authority.certificate,
     servername: 'argyle.cluster',
-    allowHalfOpen: true,
   });
   requireCloseNotify(new SystemHost(), tls, stream);
   t.teardown(() => void tls.destroy());
