@@ -21,6 +21,7 @@ const scenarios = globSync('test/**/*.test.ts')
   .filter((file) => !file.includes('node_modules') && chosen(file))
   .sort();
 const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+let failedInFile = 0;
 if (units.length + scenarios.length === 0) {
   console.error(`no test file matches ${patterns.join(' ')}`);
   process.exit(2);
@@ -47,10 +48,15 @@ function run(files: readonly string[], jobs: number): Promise<number> {
   });
 }
 
-/** A test is a subtest of a file: indented once. */
+/** A test is a subtest of a file: indented once. A file that fails outside of its tests is one too. */
 function count(line: string): void {
+  if (/^(not )?ok \d+/.test(line)) {
+    if (line.startsWith('not') && failedInFile === 0) tally.failed += 1;
+    failedInFile = 0;
+  }
   const result = /^ {4}(not )?ok \d+(.*)$/.exec(line);
   if (!result) return;
+  if (result[1]) failedInFile += 1;
   if (/# (SKIP|TODO)/.test(result[2] ?? '')) {
     tally.skipped += 1;
     console.log(line.trim());

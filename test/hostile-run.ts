@@ -29,6 +29,7 @@ export function hostileRun(seed: number): RunResult {
       ownLoss: draw(0.2),
       duplicate: draw(0.2),
       delayMeanMs: 0.1 + draw(20),
+      dyingMs: draw(50),
     },
   });
   const size = 2 + random.below(NAMES.length - 1);

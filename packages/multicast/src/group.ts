@@ -238,7 +238,7 @@ export class Group implements Machine<GroupEvent> {
     const beat = decodeHeartbeat(segment.body);
     if (!beat) return this.#drop('malformed', from);
     if (typeof peer === 'string') {
-      if (peer === 'excluded') this.#membership.handleExcluded(beat);
+      if (peer === 'excluded') this.#membership.handleExcluded(segment.incarnation, beat);
       return this.#drop(peer, from);
     }
     if (segment.packet <= peer.beatPacket) return this.#drop('stale', from);

@@ -29,8 +29,8 @@ interface Link {
 
 interface Peer {
   readonly endpoint: Endpoint;
-  /** One side opens: the one whose incarnation is greater. After a loss both do, at once. */
-  readonly opens: boolean;
+  /** One side opens: the one whose incarnation is greater. After a loss both do. */
+  opens: boolean;
   retryAt: number;
 }
 
@@ -198,9 +198,12 @@ export class Links {
     if (reason === 'refused') {
       this.#events.push({ kind: 'gone', peer });
     } else if (!this.has(peer)) {
-      if (link.up) this.#events.push({ kind: 'down', peer });
-      if (link.up) state.retryAt = now;
-      else if (state.opens) state.retryAt = now + RETRY_MS;
+      if (link.up) {
+        this.#events.push({ kind: 'down', peer });
+        // A process that is dying may still take a connection: ask until it answers or refuses.
+        state.opens = true;
+        state.retryAt = now;
+      } else if (state.opens) state.retryAt = now + RETRY_MS;
       this.handleDeadline(now);
     }
   }

@@ -129,9 +129,9 @@ export class Membership {
   }
 
   /** A heartbeat of an incarnation that was excluded: it may have excluded us as well. */
-  handleExcluded(beat: Heartbeat): void {
+  handleExcluded(incarnation: string, beat: Heartbeat): void {
     const named = beat.entries.find((entry) => entry.incarnation === this.own);
-    if (named?.state === 'excluded' && this.#isWeakerThan(beat)) {
+    if (named?.state === 'excluded' && this.#isWeakerThan(incarnation, beat)) {
       this.#events.push({ kind: 'outnumbered' });
     }
   }
@@ -177,15 +177,18 @@ export class Membership {
   }
 
   #contest(peer: Peer, beat: Heartbeat): boolean {
-    if (this.#isWeakerThan(beat)) this.#events.push({ kind: 'outnumbered' });
+    if (this.#isWeakerThan(peer.incarnation, beat)) this.#events.push({ kind: 'outnumbered' });
     else this.exclude(peer.incarnation, 'conflict');
     return true;
   }
 
-  #isWeakerThan(beat: Heartbeat): boolean {
+  /** Of two that have excluded each other exactly one is, when their heartbeats are up to date. */
+  #isWeakerThan(incarnation: string, beat: Heartbeat): boolean {
     const { size, least } = this.strength;
     if (size !== beat.viewSize) return size < beat.viewSize;
-    return least > beat.leastOfView;
+    if (least !== beat.leastOfView) return least > beat.leastOfView;
+    // Their views overlap: who is in both cannot tell them apart.
+    return this.own > incarnation;
   }
 
   #isOlder(peer: Peer, beat: Heartbeat, now: number): boolean {

@@ -71,6 +71,18 @@ t.test('a process that died is noticed by its link, long before its silence', (t
   t.end();
 });
 
+t.test('a dying process that still takes connections is asked until it refuses', (t) => {
+  const cluster = new SimulatedGroup({ seed: 17, faults: { dyingMs: 30 } });
+  const [alpha, bravo] = cluster.assemble('alpha', 'bravo', 'charlie');
+  cluster.simulator.run(1_000);
+  cluster.members.get('charlie')?.host.crash();
+  const diedAt = cluster.simulator.now;
+  cluster.until(() => cluster.gone(alpha!).length > 0 && cluster.gone(bravo!).length > 0);
+  t.same([...cluster.gone(alpha!), ...cluster.gone(bravo!)], ['charlie gone', 'charlie gone']);
+  t.ok(cluster.simulator.now - diedAt < 100, `after ${cluster.simulator.now - diedAt} ms`);
+  t.end();
+});
+
 t.test('who starts again on a dead member’s port proves it dead', (t) => {
   const cluster = new SimulatedGroup({ seed: 6 });
   const [alpha] = cluster.assemble('alpha', 'bravo');

@@ -15,6 +15,8 @@ export interface NetworkFaults {
   delayMinMs: number;
   /** …and this much more on average (exponential), so that datagrams overtake each other. */
   delayMeanMs: number;
+  /** A process that is dying still takes connections for so long, and resets them. */
+  dyingMs: number;
 }
 
 const QUIET: NetworkFaults = {
@@ -23,6 +25,7 @@ const QUIET: NetworkFaults = {
   duplicate: 0,
   delayMinMs: 0.05,
   delayMeanMs: 0.1,
+  dyingMs: 0,
 };
 
 /** Datagrams between simulated ports, and who can reach whom. */
@@ -34,6 +37,8 @@ export class Network {
   readonly #random: Random;
   readonly #ports = new Set<SimulatedPort>();
   readonly #cuts = new Set<string>();
+  /** Until when the endpoint of a dead process takes connections. */
+  readonly #dying = new Map<string, number>();
 
   constructor(simulator: Simulator, faults: Partial<NetworkFaults>) {
     this.#simulator = simulator;
@@ -70,7 +75,13 @@ export class Network {
   }
 
   detach(port: SimulatedPort): void {
-    this.#ports.delete(port);
+    if (!this.#ports.delete(port)) return;
+    const endpoint = `${port.own.address}:${port.own.port}`;
+    this.#dying.set(endpoint, this.#simulator.now + this.faults.dyingMs);
+  }
+
+  isDying({ address, port }: Endpoint): boolean {
+    return (this.#dying.get(`${address}:${port}`) ?? -1) > this.#simulator.now;
   }
 
   portAt(endpoint: Endpoint): SimulatedPort | undefined {

@@ -82,7 +82,7 @@ export class SimulatedPort implements Port {
       if (peer && !this.#connected(peer)) {
         this.host.simulator.after(CONNECT_TIMEOUT_MS, give('unreachable'));
       } else if (!peer) {
-        give('refused')();
+        give(this.#network.isDying(to) ? 'reset' : 'refused')();
       } else if (this.#links.has(link)) {
         this.#establish(near, peer);
       }
