@@ -120,7 +120,7 @@ t.test('certificates verify, and a node carries the name of the cluster', async 
   const path = folder(t);
   await make(path, 1);
   const openssl = (...args: readonly string[]) =>
-    execFileSync('openssl', args, { cwd: path, encoding: 'utf8' });
+    execFileSync('openssl', args, { cwd: path, encoding: 'utf8', stdio: 'pipe' });
   t.match(
     openssl(
       ...['verify', '-x509_strict', '-CAfile', 'ca.pem', '-purpose', 'sslserver'],

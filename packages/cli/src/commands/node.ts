@@ -2,6 +2,7 @@ import { Admin } from '@argyle/admin';
 import { SystemHost } from '@argyle/host/system';
 import { Node } from '@argyle/node';
 import { loadNodeConfig, type LogLevel } from '../config/node-config.ts';
+import { CliError } from '../exit-code.ts';
 import { createLog } from '../log.ts';
 import { printConfig } from '../print-config.ts';
 import { run } from '../service.ts';
@@ -23,7 +24,9 @@ export async function node(said: ServeOptions): Promise<void> {
   const log = createLog(said.logLevel ?? config.logLevel, options.name);
   for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
   const failure = Promise.withResolvers<never>();
-  const node = new Node({ host, options, log, failed: failure.reject });
+  const failed = (cause: Error) =>
+    failure.reject(new CliError('failed', 'the node cannot go on', { cause }));
+  const node = new Node({ host, options, log, failed });
   const admin = new Admin({ source: node, listen: config.admin, log });
   const users =
     usersFile === undefined

@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { SystemHost } from '@argyle/host/system';
 import { nearestHint } from '../arguments.ts';
-import { USER_NAME } from '../config/users-file.ts';
+import { USER_NAME } from '../config/values.ts';
 import { CliError } from '../exit-code.ts';
 import { Home } from '../home.ts';
 import { table } from '../table.ts';

@@ -1,8 +1,14 @@
 import * as z from 'zod';
-import { choice, count, duration, file, listenEndpoint, remoteEndpoint, text } from './values.ts';
-
-/** RFC 1929: both are 1 to 255 bytes. */
-const credential = (what: string) => text(`${what} of at most 255 characters`, /^.{1,255}$/su);
+import {
+  choice,
+  count,
+  credential,
+  duration,
+  file,
+  listenEndpoint,
+  remoteEndpoint,
+  text,
+} from './values.ts';
 
 /**
  * A client's configuration file. Every default of a client stands here and nowhere else;

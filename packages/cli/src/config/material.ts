@@ -56,11 +56,10 @@ export class Material {
     if (leaf) this.#checkLeaf(at.certificate, leaf, serverName);
     if (!chain || !leaf || !key) return undefined;
     if (leaf.checkPrivateKey(key.value)) return { certificate: chain.pem, key: key.pem };
-    const place = `${this.#document.pathAt(at.certificate)}`;
     this.#document.report(
       at.key,
       `${this.#document.pathAt(at.key)}, the key of another certificate`,
-      `the key of ${place}`,
+      `the key of ${this.#document.pathAt(at.certificate)}`,
     );
     return undefined;
   }

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {
   choice,
   count,
+  credential,
   duration,
   endpoints,
   file,
@@ -15,11 +16,12 @@ import {
   size,
   text,
   yesNo,
+  USER_NAME,
 } from './values.ts';
 
 const serverName = () =>
   text('a host name such as argyle.cluster', /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
-const userName = () => text('a name of at most 255 characters', /^[^\s\p{C}]{1,255}$/u);
+const userName = () => credential('a name without spaces', USER_NAME);
 
 const rule = z.strictObject({
   action: choice('allow', 'deny'),

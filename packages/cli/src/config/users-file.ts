@@ -3,17 +3,15 @@ import { parsePasswordEntry, type UserEntry } from '@argyle/node';
 import { ConfigDocument } from './document.ts';
 import { exposure } from './files.ts';
 import type { Findings } from './problem.ts';
-import { list, text, value } from './values.ts';
-
-export const USER_NAME = /^[^\s\p{C}]{1,255}$/u;
+import { USER_NAME, credential, list, value } from './values.ts';
 
 const usersSchema = z.record(
-  text('a user name of 1 to 255 characters without spaces', USER_NAME),
+  credential('a user name without spaces', USER_NAME),
   z.strictObject({
     password: value('a hash made by `argyle user add`', (found) =>
       typeof found === 'string' && parsePasswordEntry(found) ? found : undefined,
     ),
-    groups: list(text('a group name without spaces', USER_NAME)),
+    groups: list(credential('a group name without spaces', USER_NAME)),
   }),
 );
 

@@ -27,6 +27,19 @@ export function text(wanted: string, pattern: RegExp) {
   return string(wanted, (found) => (pattern.test(found) ? found : undefined));
 }
 
+/** No spaces and no control characters: names stand in logs and in lists. */
+export const USER_NAME = /^[^\s\p{C}]+$/u;
+/** RFC 1929 §2: a name or a password is 1 to 255 bytes. */
+const CREDENTIAL_BYTES_MAX = 255;
+
+export function credential(what: string, pattern = /^/) {
+  return string(`${what} of 1 to ${CREDENTIAL_BYTES_MAX} bytes`, (found) => {
+    const bytes = Buffer.byteLength(found);
+    const fits = bytes >= 1 && bytes <= CREDENTIAL_BYTES_MAX;
+    return fits && pattern.test(found) ? found : undefined;
+  });
+}
+
 /** Bounds are durations too, so that the words and the check cannot differ. */
 export function duration(least: string, most: string) {
   const [min = 0, max = 0] = [parseDuration(least), parseDuration(most)];

@@ -314,7 +314,12 @@ const CASES: readonly Wrong[] = [
   {
     title: 'a user whose name has a space',
     spoil: write('users.yaml', `de mo:\n  password: ${PASSWORD_HASH}\n`),
-    told: 'users.yaml:1: de mo: found this key, wanted a user name of 1 to 255 characters without spaces',
+    told: 'users.yaml:1: de mo: found this key, wanted a user name without spaces of 1 to 255 bytes',
+  },
+  {
+    title: 'a user whose name is longer than SOCKS can say',
+    spoil: write('users.yaml', `${'ü'.repeat(128)}:\n  password: ${PASSWORD_HASH}\n`),
+    told: /: found this key, wanted a user name without spaces of 1 to 255 bytes$/,
   },
   {
     title: 'a list of users that is no YAML',
@@ -343,7 +348,7 @@ const CASES: readonly Wrong[] = [
     title: 'a password that is a number',
     kind: 'client',
     spoil: inClient('the-password-of-demo', '31337'),
-    told: 'client.yaml:5: user.password: found a value that is not shown, wanted a password of at most 255 characters',
+    told: 'client.yaml:5: user.password: found a value that is not shown, wanted a password of 1 to 255 bytes',
   },
   {
     title: "a client's certificate without its key",
