@@ -2,8 +2,15 @@ import type { Endpoint, LinkInput, Output } from '@argyle/host';
 import { INCARNATION_BYTES } from './segment.ts';
 
 /**
- * Links between members (PROTOCOL.md, "Links"). Frames of { length (32), type (8), payload }. The
- * opener's first frame names both incarnations, so a process that took over a dead member's port
+ * Links between members (PROTOCOL.md, "Links").
+ *
+ * +---------------------------------------------------------------+
+ * |                          length (32)                          |
+ * +---------------+-----------------------------------------------+
+ * |   type (8)    |  payload (length - 1) ...
+ * +---------------+-----------------------------------------------+
+ *
+ * The opener's first frame names both incarnations, so a process that took over a dead member's port
  * proves that member dead by rejecting it.
  */
 const FrameType = { hello: 1, accept: 2, reject: 3, message: 4 } as const;
