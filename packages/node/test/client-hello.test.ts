@@ -5,7 +5,6 @@ import { Pki } from './pki.ts';
 import { SERVER_NAME } from './settings.ts';
 
 const pki = new Pki();
-t.teardown(() => pki.remove());
 
 const real = await captureHello(pki, undefined, { ALPNProtocols: ['argyle/1', 'h2'] });
 const old = await captureHello(pki, undefined, { maxVersion: 'TLSv1.2', servername: '' });

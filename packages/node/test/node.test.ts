@@ -14,7 +14,6 @@ import { until } from './until.ts';
 import { userList } from './users-fixture.ts';
 
 const pki = new Pki();
-t.teardown(() => pki.remove());
 const base = settings(pki);
 const LOOPBACK: Rule = {
   action: 'allow',

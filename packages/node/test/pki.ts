@@ -2,6 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import t from 'tap';
+
+try {
+  execFileSync('openssl', ['version'], { stdio: 'ignore' });
+} catch {
+  t.plan(0, 'needs the openssl program (Debian package: openssl)');
+  process.exit(0);
+}
 
 export interface Pair {
   readonly certificate: string;
@@ -14,12 +22,13 @@ export interface Pair {
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
 const RSA = ['-newkey', 'rsa:2048'];
 
-/** A certificate authority in a folder of its own, made with the `openssl` program. */
+/** A certificate authority in a folder that goes with the process, made with the `openssl` program. */
 export class Pki {
   readonly folder = mkdtempSync(join(tmpdir(), 'argyle-pki-'));
   readonly ca: string;
 
   constructor(name = 'Argyle test CA') {
+    process.once('exit', () => rmSync(this.folder, { recursive: true, force: true }));
     this.#openssl([
       ...['req', '-x509', '-nodes', '-days', '2', '-subj', `/CN=${name}`, ...CURVE],
       ...['-keyout', 'ca.key', '-out', 'ca.pem'],
@@ -38,10 +47,6 @@ export class Pki {
   client(commonName: string, options: { days?: number } = {}): Pair {
     const usage = 'extendedKeyUsage=clientAuth';
     return this.#issue(commonName, `/CN=${commonName}/O=Argyle`, RSA, usage, options.days);
-  }
-
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
   }
 
   #issue(file: string, subject: string, key: string[], extension: string, days = 2): Pair {

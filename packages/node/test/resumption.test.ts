@@ -12,7 +12,6 @@ import { TlsClient } from './tls-client.ts';
 import { until } from './until.ts';
 
 const pki = new Pki();
-t.teardown(() => pki.remove());
 const options = settings(pki);
 
 async function fronts(t: Test, count: number, changes: Partial<NodeOptions> = {}) {

@@ -1,54 +1,12 @@
 import { connect } from 'node:net';
-import t, { type Test } from 'tap';
-import { ClientHelloReader } from '../src/client-hello.ts';
-import type { NodeOptions, SessionOptions, TlsOptions } from '../src/options.ts';
+import t from 'tap';
 import { Table } from '../src/tables.ts';
-import { startNode, type StartedNode } from './cluster.ts';
-import { FakeCluster } from './fake-cluster.ts';
 import { captureHello, withIdentityAhead } from './hello-fixture.ts';
+import { loggedIn, nodes, pki } from './login-fixture.ts';
 import { Pki } from './pki.ts';
-import { settings } from './settings.ts';
 import { NONE, OURS, PASSWORD, SocksClient } from './socks-client.ts';
 import { TlsClient } from './tls-client.ts';
 import { until } from './until.ts';
-import { userList } from './users-fixture.ts';
-
-const pki = new Pki();
-t.teardown(() => pki.remove());
-const base = settings(pki);
-const USERS = userList(['ada', 'correct'], ['bob', 'horse']);
-
-interface Changes extends Partial<Omit<NodeOptions, 'sessions' | 'tls'>> {
-  readonly sessions?: Partial<SessionOptions>;
-  readonly tls?: Partial<TlsOptions>;
-}
-
-function withChanges({ sessions, tls, ...others }: Changes): NodeOptions {
-  return {
-    ...base,
-    authentication: { methods: ['password'], users: USERS },
-    ...others,
-    sessions: { ...base.sessions, ...sessions },
-    tls: { ...base.tls, ...tls },
-  };
-}
-
-async function nodes<const List extends readonly Changes[]>(t: Test, ...changes: List) {
-  const cluster = new FakeCluster();
-  const started = [];
-  for (const change of changes) started.push(await startNode(t, cluster, withChanges(change)));
-  return started as { [Index in keyof List]: StartedNode };
-}
-
-/** A client logs in at the node with our ALPN; the session that it then holds. */
-async function loggedIn(port: number, options = OURS): Promise<Buffer> {
-  const client = await SocksClient.connect(pki, port, options);
-  await client.greet(PASSWORD);
-  await client.login('ada', 'correct');
-  const [session] = await client.tls.sessions(1);
-  client.end();
-  return session ?? Buffer.alloc(0);
-}
 
 t.test('a login made at one node is known at another, and no password is checked', async (t) => {
   const [first, second] = await nodes(t, {}, {});
@@ -167,110 +125,6 @@ for (const [what, change] of [
   });
 }
 
-t.test('a removed user is out at every node: his lineage, and his open connections', async (t) => {
-  const [first, second, third] = await nodes(t, {}, {}, {});
-  const session = await loggedIn(first.port);
-  const open = await SocksClient.connect(pki, second.port, { ...OURS, session });
-  t.equal(await open.greet(NONE), NONE);
-  const beside = await SocksClient.connect(pki, second.port, OURS);
-  await beside.greet(PASSWORD);
-  await beside.login('bob', 'horse');
-
-  await first.node.reloadUsers(userList(['bob', 'horse']));
-  await open.tls.closed();
-  t.equal(second.count('connections_cut_total', { reason: 'lineage' }), 1);
-  t.equal(beside.tls.socket.destroyed, false, 'others go on');
-  for (const node of [first, second, third]) {
-    const again = await SocksClient.connect(pki, node.port, { ...OURS, session });
-    t.equal(again.tls.resumed, false);
-    t.equal(await again.greet(NONE, PASSWORD), PASSWORD);
-    again.end();
-    t.equal(node.count('tls_full_handshakes_total', { reason: 'revoked' }), 1);
-  }
-  beside.end();
-});
-
-t.test('a login ends with the password that it was made with', async (t) => {
-  const [first, second] = await nodes(t, {}, {});
-  const session = await loggedIn(first.port);
-  // Only the second node has the new list; the lineage is not revoked at the first.
-  const [lineage] = second.cache.list(Table.login, 1);
-  await second.node.reloadUsers(userList(['ada', 'new'], ['bob', 'horse']));
-  await second.cache.delete(Table.revoked, lineage!.key);
-  const again = await SocksClient.connect(pki, second.port, { ...OURS, session });
-  t.equal(again.tls.resumed, false);
-  t.equal(second.count('tls_full_handshakes_total', { reason: 'user' }), 1);
-  again.end();
-});
-
-t.test('a revoked lineage or session ends open connections everywhere', async (t) => {
-  const [first, second] = await nodes(t, {}, {});
-  const session = await loggedIn(first.port);
-  const one = await SocksClient.connect(pki, second.port, { ...OURS, session });
-  const [login] = first.cache.list(Table.login, 1);
-  await first.node.revokeLineage(login!.key);
-  await one.tls.closed();
-
-  const another = await loggedIn(first.port);
-  const two = await SocksClient.connect(pki, second.port, { ...OURS, session: another });
-  const hello = await captureHello(pki, another);
-  const read = new ClientHelloReader().push(hello);
-  t.equal(read.kind, 'hello');
-  const id = read.kind === 'hello' ? read.hello.identity : undefined;
-  await first.node.revokeSession(id!);
-  await two.tls.closed();
-  const again = await TlsClient.connect(pki, second.port, { session: another });
-  t.equal(again.resumed, false);
-  t.equal(second.count('tls_full_handshakes_total', { reason: 'revoked' }), 1);
-  t.equal(second.count('connections_cut_total', { reason: 'session' }), 1);
-  again.end();
-});
-
-t.test('of two resumptions of a single-use session at once never both succeed', async (t) => {
-  const once = { sessions: { singleUse: true, holdMs: 2_000 } };
-  const [first, second] = await nodes(t, once, once);
-  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    const made = await TlsClient.connect(pki, first.port, { maxVersion });
-    const [session] = await made.sessions(1);
-    made.end();
-    const before = first.cluster.writes;
-    first.cluster.hold();
-    const both = [first, second].map((node) =>
-      TlsClient.connect(pki, node.port, { maxVersion, session: session! }),
-    );
-    await until(() => first.cluster.writes === before + 2);
-    first.cluster.release();
-    const clients = await Promise.all(both);
-    t.ok(clients.filter(({ resumed }) => resumed).length <= 1, maxVersion);
-    for (const { socket } of clients) socket.destroy();
-  }
-});
-
-t.test('a single-use session is used once, at whichever node', async (t) => {
-  const once = { sessions: { singleUse: true } };
-  const [first, second] = await nodes(t, once, once);
-  const session = await loggedIn(first.port);
-  const used = await TlsClient.connect(pki, second.port, { session });
-  t.equal(used.resumed, true);
-  for (const node of [first, second]) {
-    const again = await TlsClient.connect(pki, node.port, { session });
-    t.equal(again.resumed, false);
-    t.equal(node.count('tls_full_handshakes_total', { reason: 'single-use' }), 1);
-    again.end();
-  }
-  used.end();
-});
-
-t.test('a single-use session whose claim is not confirmed is a full handshake', async (t) => {
-  const once = { sessions: { singleUse: true, holdMs: 20 } };
-  const [first] = await nodes(t, once, once);
-  const session = await loggedIn(first.port);
-  first.cluster.hold();
-  const client = await TlsClient.connect(pki, first.port, { session });
-  t.equal(client.resumed, false);
-  client.end();
-});
-
 t.test('TLS 1.2 without an extended master secret is not shared', async (t) => {
   const [first] = await nodes(t, {});
   const SSL_OP_NO_EXTENDED_MASTER_SECRET = 1;
@@ -352,6 +206,26 @@ t.test('a login frees the place and lets its sessions live', async (t) => {
   t.equal(kept.length, 6);
   t.ok(kept.every(({ expiresAt }) => expiresAt > Date.now() + 3_500_000));
 });
+
+t.test(
+  'a TLS 1.2 session, which is never renewed by the protocol, lives on when it is used',
+  async (t) => {
+    const [first, second] = await nodes(t, {}, {});
+    const old = { ...OURS, maxVersion: 'TLSv1.2' } as const;
+    const made = await TlsClient.connect(pki, first.port, old);
+    const [session] = await made.sessions(1);
+    made.end();
+    const expiry = () => first.cache.list(Table.session, 2).map(({ expiresAt }) => expiresAt);
+    t.ok(expiry()[0]! < Date.now() + 200_000, 'two minutes without a login');
+    const client = await SocksClient.connect(pki, second.port, { ...old, session: session! });
+    t.equal(client.tls.resumed, true);
+    await client.greet(PASSWORD);
+    await client.login('ada', 'correct');
+    t.equal(expiry().length, 1);
+    t.ok(expiry()[0]! > Date.now() + 3_500_000);
+    client.end();
+  },
+);
 
 t.test('why a handshake is full is counted', async (t) => {
   const [first] = await nodes(t, { sessions: { beforeLoginMs: 40 } });
