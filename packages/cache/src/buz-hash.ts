@@ -1,8 +1,8 @@
 /**
- * BUZhash (cyclic polynomial; Lemire and Kaser, arXiv 0705.4676) in two halves of 32 bits. Its plain
- * form has rotation period 64: bytes 64 apart may be swapped, and 64 equal bytes cancel, whatever
- * the table. Here a mix that is not linear ends every block of at most 33 bytes, so no rotation
- * comes round, and 32 of the 64 bits stay pairwise independent within a block.
+ * BUZhash (cyclic polynomial; Lemire and Kaser, arXiv 0705.4676) in two halves of 32 bits. Its
+ * plain form has rotation period 64: bytes 64 apart may be swapped, and 64 equal bytes cancel,
+ * whatever the table. Here a mix that is not linear ends every block of at most 33 bytes, so no
+ * rotation comes round, and 32 of the 64 bits stay pairwise independent within a block.
  *
  * A value must not leave the process, nor a place or an order made of it: about 257 of them tell
  * the table.

@@ -24,8 +24,8 @@
  *     +---------------------------------------------------------------+
  *
  * The table's identifier is prepended to the key. The digest covers the first word and everything
- * from the version on: what is equal on equal replicas. A gap is what a dead entry leaves: its first
- * 8 bytes say so, the rest is zero.
+ * from the version on: what is equal on equal replicas. A gap is what a dead entry leaves: its
+ * first 8 bytes say so, the rest is zero.
  */
 import type { Segment } from './segments.ts';
 import { compareVersionAt, VERSION_BYTES } from './version.ts';

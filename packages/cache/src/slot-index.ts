@@ -35,7 +35,7 @@ export class SlotIndex {
     }
   }
 
-  /** The key must not be there yet. False: a probe grew past PROBE_MAX, the hash does not spread. */
+  /** The key must not be there yet. False: a probe is past PROBE_MAX, the hash does not spread. */
   insert(hash: number, location: number): boolean {
     let page = this.#page(hash);
     while (page[USED]! >= PAGE_SLOTS_FULL) {

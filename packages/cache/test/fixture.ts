@@ -1,3 +1,4 @@
+import { storeOf } from '../src/cache.ts';
 import { Cache, type CacheOptions, VERSION_BYTES } from '../src/index.ts';
 import { Random } from './random.ts';
 
@@ -38,4 +39,14 @@ export function hex(data: Uint8Array): string {
 
 export function text(data: Uint8Array | undefined): string | undefined {
   return data && Buffer.from(data).toString();
+}
+
+/** How often `needle` stands in the cache's memory, wherever. */
+export function occurrences(cache: Cache, needle: Uint8Array): number {
+  let found = 0;
+  for (const buffer of storeOf(cache).segments.buffers()) {
+    const memory = Buffer.from(buffer);
+    for (let at = memory.indexOf(needle); at >= 0; at = memory.indexOf(needle, at + 1)) found += 1;
+  }
+  return found;
 }
