@@ -6,28 +6,25 @@ import {
   Group,
   type GroupEvent,
   type GroupOptions,
+  type LinkEvent,
   type Peer,
   type WriteOutcome,
 } from '@argyle/multicast';
 import type { NewRecord } from './api.ts';
-import { Differences } from './differences.ts';
-import { Donor } from './donor.ts';
-import { Exchange, type ExchangeResult } from './exchange.ts';
-import { DONOR_RETRY_MS, nextJoinStep } from './joining.ts';
 import {
   decodeGroupMessage,
   decodeLinkMessage,
   encodeGroupMessage,
-  encodeLinkMessage,
   type GroupMessage,
-  type Need,
   type TransferRecord,
 } from './message.ts';
-import { decodeNote, encodeNote } from './note.ts';
+import { encodeNote } from './note.ts';
 import type { SelfState } from './status.ts';
+import { Synchroniser, type SynchroniserEvent } from './synchroniser.ts';
 import { VersionClock } from './version-clock.ts';
 
 export type ReplicaEvent =
+  | SynchroniserEvent
   | { readonly kind: 'ended'; readonly ticket: number; readonly outcome: WriteOutcome }
   /** Another member's write arrived in a watched table. */
   | {
@@ -36,80 +33,69 @@ export type ReplicaEvent =
       readonly key: Uint8Array;
       readonly change: 'put' | 'delete';
     }
-  | { readonly kind: 'state'; readonly state: SelfState; readonly reason: string }
   | { readonly kind: 'joined'; readonly peer: Peer }
   | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
   | { readonly kind: 'restarted'; readonly reason: string }
   | { readonly kind: 'refused'; readonly by: Endpoint }
-  | { readonly kind: 'dropped'; readonly reason: DropReason | 'message'; readonly from: Endpoint }
-  | { readonly kind: 'exchanged'; readonly result: ExchangeResult; readonly name: string };
+  | { readonly kind: 'dropped'; readonly reason: DropReason | 'message'; readonly from: Endpoint };
 
 /** What became of a local write: a ticket to wait for, or why there is none. */
 export type WriteStart = { readonly ticket: number } | { readonly refused: 'full' | 'expired' };
 
 /** A tombstone for a record that is not here outlives whatever may still be on its way. */
 const UNKNOWN_TOMBSTONE_MS = 24 * 60 * 60 * 1000;
-const TICK_MS = 20;
-const COMPARE_MS = 50;
 /** Records freed before other work gets a turn. */
 const EXPIRE_BUDGET = 1_000;
 
 /**
  * The distributed cache (the patent's application 903) as a machine: a cache and the group that
- * keeps all its replicas equal. Writes apply here first and are then relayed; a member that joins
- * exchanges records with a donor before it is ready; digests that differ later are mended alike.
+ * keeps all its replicas equal. Writes apply here first and are then relayed; the synchroniser makes
+ * a member that joins whole, and mends what differs later.
  */
 export class Replica implements Machine<ReplicaEvent> {
   readonly cache: Cache;
   readonly group: Group;
   /** Tables whose remote changes are told. */
   readonly watched = new Set<number>();
-  exchanges = 0;
   /** Others' records that found no room here. */
   unstored = 0;
   readonly #clock = new VersionClock();
-  readonly #donor: Donor;
-  readonly #differences: Differences;
+  readonly #synchroniser: Synchroniser;
   readonly #events: ReplicaEvent[] = [];
-  readonly #exchanged = new Set<string>();
-  readonly #failedAt = new Map<string, number>();
-  #exchange: Exchange | undefined;
-  #exchangeId = 0;
-  /** Who was in the view when the joining exchange began. */
-  #joinView = '';
-  #state: SelfState = 'joining';
-  #reason = 'starting';
-  #joiningSince = 0;
   #offsetMs = 0;
-  #tickAt = Infinity;
-  #compareAt = 0;
 
   constructor(cache: (digestKey: Uint8Array) => Cache, options: Omit<GroupOptions, 'note'>) {
     this.group = new Group({
       ...options,
-      note: () => encodeNote(this.#state, this.cache.digest()),
+      note: () => encodeNote(this.state, this.cache.digest()),
     });
     this.cache = cache(this.group.keyring.digestKey);
     this.#clock.adopt(this.group.incarnation);
-    this.#differences = new Differences(() => this.group.incarnation);
-    this.#donor = new Donor(this.cache, {
-      members: () => this.group.members.map(({ incarnation }) => incarnation),
-      applied: (incarnation) => this.#peer(incarnation)?.inbound?.applied,
+    this.#synchroniser = new Synchroniser({
+      cache: this.cache,
+      group: this.group,
+      merge: (records, now) => this.#takeRemote(records, now),
+      raiseEpoch: (epoch) => this.#raiseEpoch(epoch),
     });
   }
 
   get state(): SelfState {
-    return this.#state;
+    return this.#synchroniser.state;
   }
 
   /** Why it is not ready, as a sentence; empty when it is. */
   get reason(): string {
-    return this.#reason;
+    return this.#synchroniser.reason;
+  }
+
+  /** Exchanges of records that this member began. */
+  get exchanges(): number {
+    return this.#synchroniser.exchanges;
   }
 
   get deadline(): number {
     const expiry = Math.max(0, this.cache.nextExpiry - this.#offsetMs);
-    return Math.min(this.group.deadline, this.#tickAt, expiry);
+    return Math.min(this.group.deadline, this.#synchroniser.deadline, expiry);
   }
 
   wall(now: number): number {
@@ -119,7 +105,7 @@ export class Replica implements Machine<ReplicaEvent> {
   open(own: Endpoint, now: number): void {
     this.group.open(own, now);
     this.#clock.adopt(this.group.incarnation);
-    this.#joiningSince = now;
+    this.#synchroniser.begin('looking for other members', now);
     this.#pump(now);
   }
 
@@ -165,29 +151,17 @@ export class Replica implements Machine<ReplicaEvent> {
 
   handleDeadline(now: number): void {
     this.group.handleDeadline(now);
-    this.#exchange?.handleDeadline(now);
     this.cache.expire(this.wall(now), EXPIRE_BUDGET);
     this.#pump(now);
   }
 
   pollOutput(now: number): Output | undefined {
-    for (;;) {
-      const reply = this.#donor.poll(now, this.wall(now));
-      if (!reply) break;
-      this.group.sendLink(reply.peer, encodeLinkMessage(reply.message));
-    }
-    const exchange = this.#exchange;
-    for (;;) {
-      const message = exchange?.poll(this.wall(now));
-      if (!exchange || !message) break;
-      this.group.sendLink(exchange.peer, encodeLinkMessage(message));
-    }
-    if (exchange?.result) this.#pump(now);
+    this.#synchroniser.speak(now, this.wall(now));
     return this.group.pollOutput(now);
   }
 
   pollEvent(): ReplicaEvent | undefined {
-    return this.#events.shift();
+    return this.#events.shift() ?? this.#synchroniser.pollEvent();
   }
 
   #write(message: GroupMessage, now: number): WriteStart {
@@ -234,175 +208,43 @@ export class Replica implements Machine<ReplicaEvent> {
     for (let event = this.group.pollEvent(); event; event = this.group.pollEvent()) {
       this.#handleGroup(event, now);
     }
-    this.#finishExchange(now);
-    if (this.#state !== 'ready') this.#join(now);
-    else this.#compare(now);
-    const joining = this.#state === 'ready' ? this.#compareAt : now + TICK_MS;
-    const exchange = this.#exchange?.deadline ?? Infinity;
-    this.#tickAt = Math.min(joining, exchange, this.#donor.deadline(now));
+    this.#synchroniser.advance(now);
   }
 
   #handleGroup(event: GroupEvent, now: number): void {
-    if (event.kind === 'message') this.#handleMessage(event.from, event.message, now);
-    else if (event.kind === 'link') this.#handleLinkEvent(event.event, now);
-    else if (event.kind === 'gone') {
-      this.#forget(event.peer.incarnation);
-      this.#events.push(event);
-    } else if (event.kind === 'restarted') {
-      this.#rejoin(event.reason, now);
-      this.#events.push(event);
-    } else this.#events.push(event);
+    if (event.kind === 'message') return this.#handleMessage(event.from, event.message, now);
+    if (event.kind === 'link') return this.#handleLinkEvent(event.event, now);
+    if (event.kind === 'joined') this.#synchroniser.handleJoined();
+    else if (event.kind === 'gone') this.#synchroniser.handleGone(event.peer.incarnation);
+    else if (event.kind === 'restarted') {
+      this.#clock.adopt(this.group.incarnation);
+      this.#synchroniser.begin(event.reason, now);
+    }
+    this.#events.push(event);
   }
 
   #handleMessage(from: string, bytes: Uint8Array, now: number): void {
     const message = decodeGroupMessage(bytes);
-    if (!message) return this.#refuseMessage(from);
+    if (!message) return this.#refuse(from);
     if (message.kind === 'put') this.#takeRemote(message.records, now);
     else if (message.kind === 'remove') this.#takeRemote([message.record], now);
     else this.#raiseEpoch(message.epoch);
   }
 
-  #handleLinkEvent(event: Extract<GroupEvent, { kind: 'link' }>['event'], now: number): void {
+  #handleLinkEvent(event: LinkEvent, now: number): void {
     const { kind, peer } = event;
-    const exchange = this.#exchange?.peer === peer ? this.#exchange : undefined;
-    if (kind === 'down') {
-      this.#donor.drop(peer);
-      exchange?.fail('the link to it broke');
-    } else if (kind === 'drained') {
-      this.#donor.drained(peer);
-      exchange?.drained(now);
-    } else if (kind === 'message') {
+    if (kind === 'down') this.#synchroniser.handleLinkDown(peer, 'the link to it broke');
+    else if (kind === 'drained') this.#synchroniser.handleDrained(peer, now);
+    else if (kind === 'message') {
       const message = decodeLinkMessage(event.message);
-      if (!message) this.#refuseMessage(peer);
-      else if (message.kind === 'pull') {
-        this.#raiseEpoch(message.epoch);
-        this.#donor.handlePull(peer, message, now);
-      } else if (message.kind === 'records' && message.id === 0) {
-        this.#takeRemote(message.records, now);
-      } else exchange?.handleMessage(message, now);
+      if (message) this.#synchroniser.handleMessage(peer, message, now);
+      else this.#refuse(peer);
     }
   }
 
-  #refuseMessage(from: string): void {
-    const peer = this.#peer(from);
+  #refuse(from: string): void {
     this.group.counters.drop('malformed');
+    const peer = this.group.members.find(({ incarnation }) => incarnation === from);
     if (peer) this.#events.push({ kind: 'dropped', reason: 'message', from: peer.endpoint });
   }
-
-  #join(now: number): void {
-    if (this.#exchange) return;
-    const step = nextJoinStep({
-      own: this.group.incarnation,
-      joiningMs: now - this.#joiningSince,
-      neighbours: this.group.members.map((peer) => ({
-        incarnation: peer.incarnation,
-        name: nameOf(peer),
-        ready: decodeNote(peer.beat?.note)?.state === 'ready',
-        uptimeMs: peer.beat?.uptimeMs ?? 0,
-        followed: peer.inbound !== undefined,
-        linked: this.group.linked(peer.incarnation),
-        failed: now - (this.#failedAt.get(peer.incarnation) ?? -Infinity) < DONOR_RETRY_MS,
-        exchanged: this.#exchanged.has(peer.incarnation),
-      })),
-    });
-    if (step.kind === 'ready') this.#enter('ready', '', now);
-    else if (step.kind === 'wait') this.#enter('joining', step.reason, now);
-    else {
-      const needs: Need[] = this.group.members
-        .filter(({ incarnation }) => incarnation !== step.incarnation)
-        .map(({ incarnation, inbound }) => ({ incarnation, sequence: inbound?.joinedAt ?? 0 }));
-      const name = nameOf(this.#peer(step.incarnation));
-      this.#joinView = this.#view();
-      this.#begin(step.incarnation, needs, now);
-      this.#enter('synchronising', `taking records from ${name}`, now);
-    }
-  }
-
-  /** Looks for members whose digest stays different from ours. */
-  #compare(now: number): void {
-    if (now < this.#compareAt) return;
-    this.#compareAt = now + COMPARE_MS;
-    const ours = Buffer.from(this.cache.digest()).toString('hex');
-    for (const peer of this.group.members) {
-      const note = decodeNote(peer.beat?.note);
-      if (note?.state === 'ready') {
-        this.#differences.compare(peer.incarnation, ours, note.digest, now);
-      }
-    }
-    const due = this.#exchange ? undefined : this.#differences.due(now);
-    if (due === undefined) return;
-    this.#differences.forget(due);
-    if (this.group.linked(due)) this.#begin(due, undefined, now);
-  }
-
-  #begin(peer: string, needs: readonly Need[] | undefined, now: number): void {
-    this.#exchangeId += 1;
-    this.#exchange = new Exchange({
-      id: this.#exchangeId,
-      peer,
-      cache: this.cache,
-      needs,
-      merge: (records, at) => this.#takeRemote(records, at),
-      purge: (epoch) => this.#raiseEpoch(epoch),
-      now,
-    });
-  }
-
-  #finishExchange(now: number): void {
-    const result = this.#exchange?.result;
-    if (!result) return;
-    this.#exchange = undefined;
-    this.exchanges += 1;
-    const peer = this.#peer(result.peer);
-    this.#events.push({ kind: 'exchanged', result, name: nameOf(peer) });
-    if (result.failure !== undefined) {
-      this.#failedAt.set(result.peer, now);
-      return;
-    }
-    this.#exchanged.add(result.peer);
-    const donorReady = decodeNote(peer?.beat?.note)?.state === 'ready';
-    const whole = this.#joinView === this.#view();
-    if (this.#state !== 'ready' && donorReady && whole) this.#enter('ready', '', now);
-  }
-
-  #enter(state: SelfState, reason: string, now: number): void {
-    if (this.#state === state && this.#reason === reason) return;
-    const changed = this.#state !== state;
-    this.#state = state;
-    this.#reason = reason;
-    if (changed) this.group.beatSoon(now);
-    this.#events.push({ kind: 'state', state, reason });
-  }
-
-  #rejoin(reason: string, now: number): void {
-    this.#clock.adopt(this.group.incarnation);
-    this.#exchange = undefined;
-    this.#donor.dropAll();
-    this.#differences.forgetAll();
-    this.#exchanged.clear();
-    this.#failedAt.clear();
-    this.#joiningSince = now;
-    this.#enter('joining', reason, now);
-  }
-
-  #forget(incarnation: string): void {
-    this.#donor.drop(incarnation);
-    this.#differences.forget(incarnation);
-    this.#exchanged.delete(incarnation);
-    this.#failedAt.delete(incarnation);
-    if (this.#exchange?.peer === incarnation) this.#exchange.fail('it left the view');
-  }
-
-  #view(): string {
-    const incarnations = this.group.members.map(({ incarnation }) => incarnation);
-    return incarnations.sort().join();
-  }
-
-  #peer(incarnation: string): Peer | undefined {
-    return this.group.members.find((peer) => peer.incarnation === incarnation);
-  }
-}
-
-function nameOf(peer: Peer | undefined): string {
-  return peer?.beat?.name ?? 'a member';
 }
