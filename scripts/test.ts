@@ -3,7 +3,8 @@ import { globSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /**
- * Runs tap over the test files and counts the tests: those of packages two files at a time, then the
+ * Runs tap over the test files and counts the tests: those of packages two files at a time, then
+ * the
  * scenarios of test/ one by one, because they start clusters and measure. Exit code 1 on a failure.
  */
 interface Tally {
@@ -48,7 +49,9 @@ function run(files: readonly string[], jobs: number): Promise<number> {
   });
 }
 
-/** A test is a subtest of a file: indented once. A file that fails outside of its tests is one too. */
+/**
+ * A test is a subtest of a file: indented once. A file that fails outside of its tests is one too.
+ */
 function count(line: string): void {
   if (/^(not )?ok \d+/.test(line)) {
     if (line.startsWith('not') && failedInFile === 0) tally.failed += 1;

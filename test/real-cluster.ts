@@ -23,7 +23,9 @@ export interface ClusterView {
   readonly members: readonly (MemberView & Record<string, unknown>)[];
 }
 
-/** Real nodes and a real client, by the scripts that users have, on ports and a home of their own. */
+/**
+ * Real nodes and a real client, by the scripts that users have, on ports and a home of their own.
+ */
 export class RealCluster {
   readonly home = mkdtempSync(join(tmpdir(), 'argyle-test-'));
   readonly base: number;

@@ -10,7 +10,9 @@ export function isLoopback(address: string): boolean {
   return isIPv4(address) && address.startsWith('127.');
 }
 
-/** Whether a Host header (RFC 9112 §3.2) names an address or `localhost`, with a port or without. */
+/**
+ * Whether a Host header (RFC 9112 §3.2) names an address or `localhost`, with a port or without.
+ */
 export function namesAddress(host: string | undefined): boolean {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/.exec(host ?? '');
   const bracketed = match?.[1];

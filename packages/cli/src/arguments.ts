@@ -1,7 +1,10 @@
 import { nearest } from './config/suggestion.ts';
 import { CliError } from './exit-code.ts';
 
-/** A number of the command line. Throws a CliError that names it, what was found and what is wanted. */
+/**
+ * A number of the command line. Throws a CliError that names it, what was found and what is
+ * wanted.
+ */
 export function wholeNumber(what: string, found: string, least: number, most: number): number {
   const number = Number(found);
   if (/^\d{1,9}$/.test(found) && number >= least && number <= most) return number;

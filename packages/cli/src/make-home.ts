@@ -16,7 +16,9 @@ import {
 import { addNodes, configuredUser } from './client-file.ts';
 import { newPassword, putUser } from './users-edit.ts';
 
-/** What a home is to hold. `containers`: one configuration for all nodes, addresses of a network. */
+/**
+ * What a home is to hold. `containers`: one configuration for all nodes, addresses of a network.
+ */
 export type HomePlan =
   | { readonly kind: 'local'; readonly nodes: number; readonly ports: PortPlan }
   | { readonly kind: 'containers' };

@@ -23,7 +23,9 @@ function isConfiguration(error: unknown): boolean {
   return CONFIGURATION_CODES.some((code) => code === error.code);
 }
 
-/** Errors of the world are told by their message; others are a bug of ours and carry their stack. */
+/**
+ * Errors of the world are told by their message; others are a bug of ours and carry their stack.
+ */
 function told(error: unknown): string {
   if (!(error instanceof Error)) return `argyle: ${String(error)}`;
   if (!isOfTheWorld(error)) return `argyle: ${error.stack ?? error.message}`;

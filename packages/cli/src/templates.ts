@@ -114,7 +114,9 @@ authentication:
 ${RULES.replace('rules:\n', `rules:\n${CONTAINER_OWN_PORTS}`)}`;
 }
 
-/** Loopback and the containers' own network are allowed below, but not the nodes' own ports there. */
+/**
+ * Loopback and the containers' own network are allowed below, but not the nodes' own ports there.
+ */
 const CONTAINER_OWN_PORTS = `\
   - action: deny
     networks: [127.0.0.0/8, '::1/128', 198.18.0.0/15]

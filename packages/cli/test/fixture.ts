@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { SystemHost } from '@argyle/host/system';
 import { CertificateAuthority } from '../src/certificate-authority.ts';
+import { loadClientConfig } from '../src/config/client-config.ts';
 import { encodeClusterKey } from '../src/config/cluster-key.ts';
+import { loadNodeConfig } from '../src/config/node-config.ts';
+import { ConfigError } from '../src/config/problem.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 const SERVER_NAME = 'argyle.cluster';
@@ -110,4 +113,17 @@ export function alter(file: string, before: string, after: string): void {
 export function wallMs(): number {
   const host = new SystemHost();
   return host.now() + host.wallOffset();
+}
+
+/** What loading a folder's configuration says is wrong, without the folder before each path. */
+export function problems(folder: string, kind: 'node' | 'client'): string {
+  const file = join(folder, kind === 'node' ? 'node-1.yaml' : 'client.yaml');
+  try {
+    if (kind === 'node') loadNodeConfig(file, wallMs());
+    else loadClientConfig(file, wallMs());
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.replaceAll(`${folder}/`, '');
+    throw error;
+  }
+  return 'nothing is wrong';
 }

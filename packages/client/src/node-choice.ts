@@ -11,8 +11,8 @@ export interface NodeChoiceOptions {
 }
 
 /**
- * `unknown`: never reached. `reached`: the last that was heard of it was good. `suspect`: it broke a
- * connection or is slow to answer; a trial is due at once. `failed`: the last trial failed.
+ * `unknown`: never reached. `reached`: the last that was heard of it was good. `suspect`: it broke
+ * a connection or is slow to answer; a trial is due at once. `failed`: the last trial failed.
  */
 export type NodeState = 'unknown' | 'reached' | 'suspect' | 'failed';
 
@@ -146,7 +146,8 @@ export class NodeChoice {
   }
 
   /**
-   * The best node for a request that has not been tried there: the preferred one, other good ones by
+   * The best node for a request that has not been tried there: the preferred one, other good ones
+   * by
    * delay, unknown ones, suspects. A failed one is the last resort, and only after its first wait.
    */
   next(tried: ReadonlySet<number>, now: number): number | undefined {

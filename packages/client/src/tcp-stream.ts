@@ -8,8 +8,8 @@ import { ClientError } from './errors.ts';
  * A TCP connection under TLS that keeps what Node's TLS would lose. Node shows the end of TCP as
  * the end of the TLS stream, with or without the close_notify that RFC 8446 §6.1 asks for, so a
  * download that was cut by a dying node would look complete. Here the end of TCP is not passed on;
- * `ended` lets the owner find out whether close_notify came before. In the other direction, a stream
- * that is destroyed before its end is reset, so that the node sees the break too.
+ * `ended` lets the owner find out whether close_notify came before. In the other direction, a
+ * stream that is destroyed before its end is reset, so that the node sees the break too.
  */
 export class TcpStream extends Duplex {
   readonly #socket: Socket;

@@ -14,7 +14,9 @@ export interface WarmPoolOptions<Connection extends Keepable> {
   readonly size: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Connects and logs in at the preferred node; undefined when there is no node to keep them at. */
+  /**
+   * Connects and logs in at the preferred node; undefined when there is no node to keep them at.
+   */
   dial(): Promise<Connection | undefined>;
   /** A connection broke while nobody used it. */
   lost(connection: Connection, failure: ClientError): void;

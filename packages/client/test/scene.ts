@@ -44,7 +44,9 @@ export async function startNodes(
   return nodes;
 }
 
-/** A started client of the nodes on these ports, drawn from the front; stopped when the test ends. */
+/**
+ * A started client of the nodes on these ports, drawn from the front; stopped when the test ends.
+ */
 export async function startClient(
   test: Test,
   ports: readonly number[],

@@ -8,7 +8,9 @@ export interface DriverHandlers<Event> {
   unsent(error: Error): void;
 }
 
-/** Outputs carried out before other work gets a turn, so that a busy sender still reads (FACTS 14). */
+/**
+ * Outputs carried out before other work gets a turn, so that a busy sender still reads (FACTS 14).
+ */
 const BATCH_OUTPUTS = 64;
 /** A wall clock that moved further than this against the monotonic one was stepped. */
 const CLOCK_STEP_MS = 2;

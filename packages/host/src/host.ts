@@ -4,7 +4,9 @@ import type { Channel, Endpoint, LinkInput } from './machine.ts';
 export interface Host {
   /** Monotonic milliseconds; the origin means nothing. */
   now(): number;
-  /** Wall time in milliseconds since 1970 is `now() + wallOffset()`. It moves when the clock steps. */
+  /**
+   * Wall time in milliseconds since 1970 is `now() + wallOffset()`. It moves when the clock steps.
+   */
   wallOffset(): number;
   /** Bytes from the kernel's random source (or the seed). */
   random(sizeBytes: number): Uint8Array;

@@ -44,7 +44,9 @@ export type Output =
 export interface Machine<Event> {
   /** When `handleDeadline` wants to be called next; Infinity when there is nothing to wait for. */
   readonly deadline: number;
-  /** Wall time is `now + offsetMs`. Called before any other input, and whenever the offset moves. */
+  /**
+   * Wall time is `now + offsetMs`. Called before any other input, and whenever the offset moves.
+   */
   handleClock(offsetMs: number, now: number): void;
   /** The bytes belong to the caller: copy what is kept. */
   handleDatagram(bytes: Uint8Array, from: Endpoint, channel: Channel, now: number): void;

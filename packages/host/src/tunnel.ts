@@ -154,8 +154,8 @@ class Direction {
 }
 
 /**
- * TLS has no reset; there the missing close_notify says that the stream was cut. While a shutdown is
- * under way libuv refuses to reset, and Node then leaves the socket open for ever.
+ * TLS has no reset; there the missing close_notify says that the stream was cut. While a shutdown
+ * is under way libuv refuses to reset, and Node then leaves the socket open for ever.
  */
 function reset(stream: Duplex): void {
   if (stream.destroyed) return;

@@ -4,7 +4,8 @@ import { SegmentKind, type SegmentKindName } from './segment.ts';
 /**
  * Why a segment changed nothing. Besides those of opening it: `kind` unknown; `malformed` inside
  * the seal; `stale`: overtaken by a newer one, or replayed; `excluded`: of an incarnation that is
- * never admitted again; `not admitted`: of one not yet proven alive; `not followed`: data before the
+ * never admitted again; `not admitted`: of one not yet proven alive; `not followed`: data before
+ * the
  * sender has said where its stream begins for us; `beyond window`; `duplicate`; `acknowledgement`
  * of what was never sent; `name in use`; `candidates`: too many strangers at once.
  */

@@ -10,8 +10,8 @@ import { INCARNATION_BYTES } from './segment.ts';
  * |   type (8)    |  payload (length - 1) ...
  * +---------------+-----------------------------------------------+
  *
- * The opener's first frame names both incarnations, so a process that took over a dead member's port
- * proves that member dead by rejecting it.
+ * The opener's first frame names both incarnations, so a process that took over a dead member's
+ * port proves that member dead by rejecting it.
  */
 const FrameType = { hello: 1, accept: 2, reject: 3, message: 4 } as const;
 const LENGTH_BYTES = 4;

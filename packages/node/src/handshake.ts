@@ -67,7 +67,9 @@ export class Handshake {
     return record.der;
   }
 
-  /** The library holds the session back until `done` is called, and all of them at the first one. */
+  /**
+   * The library holds the session back until `done` is called, and all of them at the first one.
+   */
   newSession(id: Buffer, der: Buffer, done: () => void): void {
     this.#collected.push({ id, der, done });
     if (this.#collected.length > 1) return;

@@ -22,7 +22,9 @@ export type LoginBasis = 'none' | 'password' | 'certificate' | 'lineage';
 export type TunnelReason = 'ended' | 'reset' | 'idle' | 'aborted';
 export type Protocol = 'TLSv1.2' | 'TLSv1.3';
 
-/** Everything that a node counts. Names and labels are what operators' rules are written against. */
+/**
+ * Everything that a node counts. Names and labels are what operators' rules are written against.
+ */
 export class NodeCounters {
   readonly handshakes = new Counter<readonly [resumed: 'true' | 'false', protocol: Protocol]>(
     'tls_handshakes_total',

@@ -22,7 +22,9 @@ export interface NodeDependencies {
   readonly options: NodeOptions;
   /** By default the replica that the options describe. */
   readonly cache?: OpenCache;
-  /** After `start`: the node cannot go on. By default the error is thrown, which ends the process. */
+  /**
+   * After `start`: the node cannot go on. By default the error is thrown, which ends the process.
+   */
   readonly failed?: (error: Error) => void;
 }
 

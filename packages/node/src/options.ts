@@ -1,6 +1,8 @@
 import type { Endpoint } from '@argyle/host';
 
-/** All that a node is told; the CLI makes it from a configuration file. Nothing in it is optional. */
+/**
+ * All that a node is told; the CLI makes it from a configuration file. Nothing in it is optional.
+ */
 export interface NodeOptions {
   /** Unique in the cluster, 1 to 64 bytes. */
   readonly name: string;

@@ -85,7 +85,9 @@ export class SecureConnection {
   }
 }
 
-/** The common name, if there is a certificate *and* it was verified: `authorized` alone is not it. */
+/**
+ * The common name, if there is a certificate *and* it was verified: `authorized` alone is not it.
+ */
 function verifiedUser(socket: TLSSocket): string | undefined {
   const certificate = socket.getPeerX509Certificate();
   if (!certificate || !socket.authorized) return undefined;

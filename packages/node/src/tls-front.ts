@@ -14,7 +14,9 @@ import { ALPN_PROTOCOL, type SecureConnection } from './secure-connection.ts';
 /** Equal at all nodes, or nothing is shared; by default it is a hash of the process's arguments. */
 const SESSION_ID_CONTEXT = 'argyle session 1';
 
-/** One list, so that a client which sends a share of any of them needs no second hello (FACTS 2). */
+/**
+ * One list, so that a client which sends a share of any of them needs no second hello (FACTS 2).
+ */
 const GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
 
 export interface FrontOptions {

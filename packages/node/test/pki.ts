@@ -22,7 +22,9 @@ export interface Pair {
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
 const RSA = ['-newkey', 'rsa:2048'];
 
-/** A certificate authority in a folder that goes with the process, made with the `openssl` program. */
+/**
+ * A certificate authority in a folder that goes with the process, made with the `openssl` program.
+ */
 export class Pki {
   readonly folder = mkdtempSync(join(tmpdir(), 'argyle-pki-'));
   readonly ca: string;

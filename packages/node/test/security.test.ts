@@ -59,7 +59,8 @@ t.test(
   async (t) => {
     const [first, second] = await nodes(t, {}, {});
     const session = await loggedIn(first.port);
-    // The identity is in clear on the wire; with a cipher suite of another hash no binder is checked.
+    // The identity is in clear on the wire; with a cipher suite of another hash no binder is
+    // checked.
     const stranger = await SocksClient.connect(pki, second.port, {
       ...OURS,
       session,

@@ -59,8 +59,8 @@ export interface Replicated {
 /**
  * `timeout`: not all required members applied it within the bound (it is applied here and still on
  * its way). `restarted`: this member left its group and joins anew; the record is exchanged at the
- * next exchange. `full`: the cache or the send queue has no room. `expired`: the record's expiry has
- * passed. `closed`: the member is shutting down. `name`: a live member bears this one's name.
+ * next exchange. `full`: the cache or the send queue has no room. `expired`: the record's expiry
+ * has passed. `closed`: the member is shutting down. `name`: a live member bears this one's name.
  */
 export type ReplicaErrorCode = 'timeout' | 'restarted' | 'full' | 'expired' | 'closed' | 'name';
 

@@ -49,8 +49,8 @@ const EXPIRE_BUDGET = 1_000;
 
 /**
  * The distributed cache (the patent's application 903) as a machine: a cache and the group that
- * keeps all its replicas equal. Writes apply here first and are then relayed; the synchroniser makes
- * a member that joins whole, and mends what differs later.
+ * keeps all its replicas equal. Writes apply here first and are then relayed; the synchroniser
+ * makes a member that joins whole, and mends what differs later.
  */
 export class Replica implements Machine<ReplicaEvent> {
   readonly cache: Cache;

@@ -6,7 +6,9 @@ import { LocalProcess } from '../local/processes.ts';
 const STOPPED_WITHIN_MS = 20_000;
 const KILLED_WITHIN_MS = 5_000;
 
-/** The client first, so that nothing new comes; then node after node, so that each says good-bye. */
+/**
+ * The client first, so that nothing new comes; then node after node, so that each says good-bye.
+ */
 export async function down(options: { readonly home: string }): Promise<void> {
   const home = new Home(options.home);
   const names = ['client', ...home.nodes().map(nodeName)];

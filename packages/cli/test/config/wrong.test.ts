@@ -1,12 +1,9 @@
 /** Every wrong configuration is told by file, line, key, what was found and what was wanted. */
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { loadClientConfig } from '../../src/config/client-config.ts';
-import { loadNodeConfig } from '../../src/config/node-config.ts';
-import { ConfigError } from '../../src/config/problem.ts';
-import { CLIENT_YAML, NODE_YAML, PASSWORD_HASH, alter, rightFolder, wallMs } from '../fixture.ts';
+import { CLIENT_YAML, NODE_YAML, PASSWORD_HASH, alter, problems, rightFolder } from '../fixture.ts';
 
 interface Wrong {
   readonly title: string;
@@ -80,7 +77,8 @@ const CASES: readonly Wrong[] = [
     title: 'a key misspelt',
     spoil: inNode('listen:', 'lisen:'),
     told:
-      'node-1.yaml:1: listen: found nothing, wanted an address of this machine and a port, such as 127.0.0.1:1080\n' +
+      'node-1.yaml:1: listen: found nothing, wanted an address of this machine and a port, ' +
+      'such as 127.0.0.1:1080\n' +
       'node-1.yaml:2: lisen: found an unknown key, wanted "listen"',
   },
   {
@@ -364,18 +362,6 @@ const CASES: readonly Wrong[] = [
   },
 ];
 
-function problems(folder: string, kind: 'node' | 'client'): string {
-  const file = join(folder, kind === 'node' ? 'node-1.yaml' : 'client.yaml');
-  try {
-    if (kind === 'node') loadNodeConfig(file, wallMs());
-    else loadClientConfig(file, wallMs());
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message.replaceAll(`${folder}/`, '');
-    throw error;
-  }
-  return 'nothing is wrong';
-}
-
 for (const { title, kind = 'node', spoil, told } of CASES) {
   t.test(`told: ${title}`, async (t) => {
     const folder = await rightFolder(t);
@@ -404,24 +390,4 @@ t.test('everything that is wrong is told at once, each file in its order', async
     'users.yaml:1 demo',
   ]);
   t.notMatch(message, 'hunter2');
-});
-
-t.test('what others may open is warned of, and works', async (t) => {
-  const folder = await rightFolder(t);
-  for (const name of ['cluster.key', 'node.key.pem', 'users.yaml', 'client.yaml', 'alice.key.pem'])
-    chmodSync(join(folder, name), 0o644);
-  chmodSync(join(folder, 'node.pem'), 0o644);
-  const node = loadNodeConfig(join(folder, 'node-1.yaml'), wallMs());
-  const client = loadClientConfig(join(folder, 'client.yaml'), wallMs());
-  const warned = (config: { warnings: readonly string[] }) =>
-    config.warnings.map((warning) => /([^/]+) holds a secret.*mode 0644/.exec(warning)?.[1]);
-  t.same(warned(node).toSorted(), ['cluster.key', 'node.key.pem', 'users.yaml']);
-  t.same(warned(client).toSorted(), ['alice.key.pem', 'client.yaml']);
-});
-
-t.test('a certificate that ends soon is warned of', async (t) => {
-  const folder = await rightFolder(t);
-  const days = 86_400_000;
-  const { warnings } = loadNodeConfig(join(folder, 'node-1.yaml'), wallMs() + 800 * days);
-  t.match(warnings, [/node\.pem expires in 2[45] days/]);
 });
