@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { Finding, Rule } from './check/finding.ts';
-import { checkPackages } from './check/packages.ts';
-import { checkSource, checkWords } from './check/rules.ts';
-import { Source } from './check/source.ts';
+import type { Finding, Rule } from './tidy/finding.ts';
+import { checkPackages } from './tidy/packages.ts';
+import { checkSource, checkWords } from './tidy/rules.ts';
+import { Source } from './tidy/source.ts';
 
 /** What stands outside a rule, and why it may. One that is no longer needed is a finding itself. */
 const EXCEPTIONS: readonly { path: string; rule: Rule; reason: string }[] = [
