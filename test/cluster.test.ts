@@ -12,7 +12,7 @@ const FILE_BYTES = 200 * 1024 * 1024;
 const FETCHES = 200;
 const CONCURRENCY = 8;
 
-const cluster = new RealCluster(28_080);
+const cluster = await RealCluster.open();
 const ca = () => cluster.read('ca.pem');
 const caFile = cluster.file('ca.pem');
 const saved = (name: string) => join(cluster.home, `session-${name}`);

@@ -1,11 +1,17 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LOOK_MS = 20;
+/** Bases are below the ports that systems choose for outgoing connections. */
+const BASE_MIN = 13_000;
+const BASES = 150;
+const NODE_OFFSETS = [0, 1, 2, 3, 4, 5];
+const CLIENT_OFFSET = 90;
 
 export interface RunResult {
   readonly code: number;
@@ -31,9 +37,23 @@ export class RealCluster {
   readonly base: number;
   readonly clientPort: number;
 
+  /** On a base whose ports are free: other clusters may run on this machine. */
+  static async open(): Promise<RealCluster> {
+    for (let attempt = 0; attempt < 50; attempt += 1) {
+      const base = BASE_MIN + 100 * Math.floor(Math.random() * BASES);
+      const cluster = new RealCluster(base);
+      const ports = NODE_OFFSETS.flatMap((offset) => [offset, offset + 1_000, offset + 2_000]);
+      ports.push(CLIENT_OFFSET);
+      const free = await Promise.all(ports.map((offset) => isFree(base + offset)));
+      if (free.every(Boolean)) return cluster;
+      rmSync(cluster.home, { recursive: true, force: true });
+    }
+    throw new Error('no free range of ports');
+  }
+
   constructor(base: number) {
     this.base = base;
-    this.clientPort = base + 900;
+    this.clientPort = base + CLIENT_OFFSET;
   }
 
   /** Runs `scripts/NAME`; what it prints on both streams. */
@@ -112,6 +132,14 @@ export class RealCluster {
   }
 }
 
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
 export function run(
   file: string,
   args: readonly string[],
@@ -119,7 +147,9 @@ export function run(
 ): Promise<RunResult> {
   return new Promise((resolve) => {
     const options = { env: { ...process.env, ...env }, cwd: ROOT, maxBuffer: 1 << 26 };
-    const child = execFile(file, args, options, (error, stdout, stderr) => {
+    // The test runner hooks its children by NODE_OPTIONS; what users run has no hooks.
+    const command = ['-u', 'NODE_OPTIONS', file, ...args];
+    const child = execFile('env', command, options, (error, stdout, stderr) => {
       const code = error ? (typeof error.code === 'number' ? error.code : 1) : 0;
       resolve({ code, output: stdout + stderr });
     });

@@ -2,8 +2,8 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import t from 'tap';
 import { RealCluster, until } from './real-cluster.ts';
 
-const east = new RealCluster(28_080);
-const west = new RealCluster(24_080);
+const east = await RealCluster.open();
+const west = await RealCluster.open();
 t.teardown(async () => {
   await east.remove();
   await west.remove();

@@ -4,11 +4,18 @@ import { RealCluster } from './real-cluster.ts';
 import { visit } from './tls.ts';
 
 const ROUNDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 200 : 25;
-const cluster = new RealCluster(28_080);
+const cluster = await RealCluster.open();
 t.teardown(() => cluster.remove());
 
 t.before(async () => {
-  const made = await cluster.script('argyle', 'init', '--nodes', '2', '--port-base', '28080');
+  const made = await cluster.script(
+    'argyle',
+    'init',
+    '--nodes',
+    '2',
+    '--port-base',
+    String(cluster.base),
+  );
   if (made.code !== 0) throw new Error(made.output);
   for (const name of ['node-1.yaml', 'node-2.yaml']) {
     const yaml = readFileSync(cluster.file(name), 'utf8');

@@ -27,7 +27,8 @@ function cluster(t: Test, base: number, clientPort: number): Cluster {
   const script = (name: string, ...args: readonly string[]) =>
     new Promise<Ran>((resolve) => {
       const path = join(SCRIPTS, name);
-      const child = execFile(path, args, { env: environment }, (_error, out, err) =>
+      const command = ['-u', 'NODE_OPTIONS', path, ...args];
+      const child = execFile('env', command, { env: environment }, (_error, out, err) =>
         resolve({ code: child.exitCode, out, err }),
       );
     });

@@ -22,7 +22,9 @@ export class Running {
   readonly done: Promise<Ran>;
 
   constructor(t: Test, args: readonly string[], input = '') {
-    this.child = spawn(process.execPath, [MAIN, ...args], { env: ENVIRONMENT });
+    // The test runner hooks its children by NODE_OPTIONS; what users run has no hooks.
+    const command = ['-u', 'NODE_OPTIONS', process.execPath, MAIN, ...args];
+    this.child = spawn('env', command, { env: ENVIRONMENT });
     this.child.stdin?.end(input);
     const { stdout, stderr } = this.child;
     if (!stdout || !stderr) throw new Error('the child has its streams');
