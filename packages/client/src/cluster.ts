@@ -5,6 +5,7 @@ import { Connector } from './connector.ts';
 import type { Counters } from './counters.ts';
 import { ClientError, isTransient, type ClientErrorCode } from './errors.ts';
 import { failureOf } from './failure.ts';
+import { hedged } from './hedge.ts';
 import { endpointLabel } from './label.ts';
 import { NodeChoice, type NodeStatus } from './node-choice.ts';
 import type { NodeConnection, Reply } from './node-connection.ts';
@@ -29,9 +30,6 @@ export interface ClusterStatus {
   readonly sessions: SessionPoolStatus;
   readonly warmConnections: number;
 }
-
-/** A node that is well opens most connections in less; after it, find out whether it lives. */
-const SLOW_REPLY_MS = 2_000;
 
 /** The nodes seen as one: whichever is best now answers a request, and the next if it dies. */
 export class Cluster {
@@ -89,25 +87,17 @@ export class Cluster {
 
   /**
    * The first answer that a node gives to the request, be it a failure. Nothing of the application
-   * has been sent before the answer, so a request whose node was lost goes to the next node, once
-   * each. Rejects with a ClientError when none is left or the signal aborts.
+   * has been sent before the answer, so a request whose node was lost goes to the next node, and one
+   * whose node is silent goes to the next as well. Rejects with a ClientError when none is left or
+   * the signal aborts.
    */
-  async ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
+  ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
     const tried = new Set<number>();
-    for (let attempt = 0; ; attempt += 1) {
-      const warm = this.#pool.take((node) => this.#choice.state(node) === 'reached');
-      const connection = warm ?? (await this.#connectNext(tried, signal));
-      try {
-        return { reply: await this.#answer(connection, request, signal), connection };
-      } catch (error) {
-        const failure = failureOf(error);
-        if (signal.aborted || attempt >= this.#labels.length) throw failure;
-        this.#counters.retries += 1;
-        // A warm connection may have been closed for its age: its node gets another chance, last.
-        if (!warm) tried.add(connection.node);
-        this.#suspect(connection.node, failure);
-      }
-    }
+    return hedged((signal, silent) => this.#attempt(request, tried, signal, silent), {
+      signal,
+      attemptsMax: 2 * this.#labels.length,
+      discard: ({ connection }) => connection.close(),
+    });
   }
 
   status(): ClusterStatus {
@@ -131,44 +121,88 @@ export class Cluster {
     await this.#connector.stop();
   }
 
+  /** At one node, by a warm connection or a new one. */
+  async #attempt(
+    request: Uint8Array,
+    tried: Set<number>,
+    signal: AbortSignal,
+    silent: () => void,
+  ): Promise<Answered> {
+    let cancel: Cancel | undefined;
+    const watch = (node: number) => {
+      cancel = this.#whenSilent(node, () => {
+        tried.add(node);
+        if (this.#choice.next(tried, this.#host.now()) === undefined) return;
+        this.#counters.hedges += 1;
+        silent();
+      });
+    };
+    const pick = () => {
+      const node = this.#choice.next(tried, this.#host.now());
+      if (node === undefined) return undefined;
+      tried.add(node);
+      watch(node);
+      return node;
+    };
+    try {
+      // A warm connection may have been closed for its age: its node gets another chance, last.
+      const warm = this.#pool.take((node) => this.#choice.state(node) === 'reached');
+      if (warm) watch(warm.node);
+      const connection = warm ?? (await this.#connect(pick, signal));
+      return { reply: await this.#answer(connection, request, signal), connection };
+    } finally {
+      cancel?.();
+    }
+  }
+
   async #answer(
     connection: NodeConnection,
     request: Uint8Array,
     signal: AbortSignal,
   ): Promise<Reply> {
-    const { node } = connection;
-    const sentAt = this.#host.now();
-    const cancel = this.#host.after(SLOW_REPLY_MS, () => {
-      if (this.#choice.heardAt(node) >= sentAt) return;
-      this.#suspect(node, new ClientError('timeout', `no answer for ${SLOW_REPLY_MS} ms`));
-    });
     const abort = () => connection.fail(failureOf(signal.reason));
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();
     this.#unanswered.add(connection);
     try {
       return await connection.request(request);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (!signal.aborted) {
+        this.#counters.retries += 1;
+        this.#suspect(connection.node, failure);
+      }
+      throw failure;
     } finally {
       this.#unanswered.delete(connection);
       signal.removeEventListener('abort', abort);
-      cancel();
     }
   }
 
-  /** Tries one node after another. */
-  async #connectNext(tried: Set<number>, signal: AbortSignal): Promise<NodeConnection> {
-    for (;;) {
-      let picked: number | undefined;
-      try {
-        return await this.#connect(() => {
-          picked = this.#choice.next(tried, this.#host.now());
-          return picked;
-        }, signal);
-      } catch (error) {
-        if (picked === undefined || signal.aborted) throw error;
-        tried.add(picked);
+  /**
+   * A slow answer may be the destination's fault, so it is the node that is asked for a sign of
+   * life: `silent` is called once, if neither its connections nor the trial of a suspect bring one.
+   */
+  #whenSilent(node: number, silent: () => void): Cancel {
+    let patienceMs = this.#choice.patienceMs(node);
+    const wait = (check: (since: number) => void) => {
+      const since = this.#host.now();
+      return this.#host.after(patienceMs, () => check(since));
+    };
+    const look = (since: number) => {
+      if (this.#choice.heardAt(node) >= since) {
+        patienceMs *= 2;
+        cancel = wait(look);
+        return;
       }
-    }
+      this.#suspect(node, new ClientError('timeout', 'no sign of life'));
+      cancel = wait((since) => {
+        if (this.#choice.heardAt(node) >= since) look(since);
+        else silent();
+      });
+    };
+    let cancel = wait(look);
+    return () => cancel();
   }
 
   /** Follows the choice until a node answers or none is left. */

@@ -77,8 +77,7 @@ export class Connector {
       stream = tls;
       const handshakeMs = await this.#handshake(tls, lease, node);
       const dialogue = new SocksDialogue(this.#options.user);
-      const facts = { node, openedAt: this.#host.now(), handshakeMs };
-      const connection = new NodeConnection(tls, dialogue, facts);
+      const connection = new NodeConnection(tls, dialogue, { node, handshakeMs });
       await this.#login(connection, tls.isSessionReused(), startedAt);
       return connection;
     } catch (error) {

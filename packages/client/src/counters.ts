@@ -37,8 +37,10 @@ export class Counters {
     abandoned: 0,
     excess: 0,
   };
-  /** A request that was sent again because its node was lost before it answered. */
+  /** A request whose node was lost before it answered. */
   retries = 0;
+  /** A request that another node was asked as well, because the first was silent. */
+  hedges = 0;
 
   handshake({ node, resumed, protocol }: Omit<HandshakeCount, 'count'>): void {
     const known = this.handshakes.find(

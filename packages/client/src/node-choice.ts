@@ -47,6 +47,14 @@ const DWELL_MS = 10_000;
 const TRIAL_MS = 30_000;
 const TRIAL_JITTER = 0.2;
 const BACK_OFF_MAX = 16;
+/**
+ * In a sign of life there are a handshake, which is what `delayMs` measures, and two or three more
+ * round trips. Shorter, and a busy node is asked twice; longer, and a frozen one is noticed late.
+ */
+const PATIENCE_RATIO = 8;
+const PATIENCE_MIN_MS = 200;
+/** Nobody was resumed there yet: there may be a full handshake and a password check. */
+const PATIENCE_UNMEASURED_MS = 1_000;
 
 interface Candidate {
   readonly label: string;
@@ -129,6 +137,13 @@ export class NodeChoice {
     return this.#at(node).heardAt;
   }
 
+  /** How long nothing need be heard of it: then it is a suspect, and after as long again silent. */
+  patienceMs(node: number): number {
+    const { delayMs } = this.#at(node);
+    if (delayMs === undefined) return PATIENCE_UNMEASURED_MS;
+    return Math.max(PATIENCE_MIN_MS, delayMs * PATIENCE_RATIO);
+  }
+
   /** The nodes whose trial is due; they are under trial now. */
   due(now: number): readonly number[] {
     const due: number[] = [];
@@ -147,8 +162,7 @@ export class NodeChoice {
 
   /**
    * The best node for a request that has not been tried there: the preferred one, other good ones
-   * by
-   * delay, unknown ones, suspects. A failed one is the last resort, and only after its first wait.
+   * by delay, unknown ones, suspects. A failed one is the last resort, and only after its first wait.
    */
   next(tried: ReadonlySet<number>, now: number): number | undefined {
     const open = this.#ranked().filter((node) => !tried.has(node));

@@ -14,7 +14,6 @@ export interface Reply {
 /** One connection to a node, from its handshake until the tunnel takes its stream. */
 export class NodeConnection {
   readonly node: number;
-  readonly openedAt: number;
   /** Time of the TLS handshake, if it was resumed and nothing else disturbed it. */
   readonly handshakeMs: number | undefined;
   readonly #tls: TLSSocket;
@@ -30,10 +29,9 @@ export class NodeConnection {
   constructor(
     tls: TLSSocket,
     dialogue: SocksDialogue,
-    facts: { node: number; openedAt: number; handshakeMs: number | undefined },
+    facts: { node: number; handshakeMs: number | undefined },
   ) {
     this.node = facts.node;
-    this.openedAt = facts.openedAt;
     this.handshakeMs = facts.handshakeMs;
     this.#tls = tls;
     this.#dialogue = dialogue;
@@ -47,9 +45,9 @@ export class NodeConnection {
   async login(
     inTurn: (check: () => Promise<DialogueEvent>) => Promise<DialogueEvent>,
   ): Promise<'none' | 'password'> {
-    const event = await this.#exchange(this.#dialogue.greeting());
+    const event = await this.#exchange(() => this.#dialogue.greeting());
     if (event.kind === 'ready') return 'none';
-    const verdict = await inTurn(() => this.#exchange(this.#dialogue.password()));
+    const verdict = await inTurn(() => this.#exchange(() => this.#dialogue.password()));
     assert.equal(verdict.kind, 'ready');
     return 'password';
   }
@@ -59,8 +57,10 @@ export class NodeConnection {
    * nothing is read any more: the stream may end before its next owner listens.
    */
   async request(bytes: Uint8Array): Promise<Reply> {
-    this.#dialogue.requested();
-    const event = await this.#exchange(bytes);
+    const event = await this.#exchange(() => {
+      this.#dialogue.requested();
+      return bytes;
+    });
     assert(event.kind === 'replied');
     return { code: event.code, bytes: event.bytes };
   }
@@ -87,11 +87,12 @@ export class NodeConnection {
     this.#lose(failure);
   }
 
-  async #exchange(bytes: Uint8Array): Promise<DialogueEvent> {
+  /** `say` is asked for the next words only if the node said nothing out of turn meanwhile. */
+  async #exchange(say: () => Uint8Array): Promise<DialogueEvent> {
     if (this.#failure) throw this.#failure;
     assert(!this.#waiting);
+    this.#tls.write(say());
     this.#waiting = Promise.withResolvers();
-    this.#tls.write(bytes);
     return this.#waiting.promise;
   }
 

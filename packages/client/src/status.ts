@@ -59,7 +59,7 @@ export function metricFamilies({
   counters,
   tunnels,
 }: ClientFacts): readonly MetricFamily[] {
-  const { handshakes, logins, requests, retries } = counters;
+  const { handshakes, logins, requests, retries, hedges } = counters;
   return [
     counter(
       'client_handshakes_total',
@@ -81,8 +81,13 @@ export function metricFamilies({
     ),
     counter(
       'client_retries_total',
-      'Requests sent again because their node was lost before it answered.',
+      'Requests whose node was lost before it answered, so that the next was asked.',
       single(retries),
+    ),
+    counter(
+      'client_hedges_total',
+      'Requests that the next node was asked as well, because theirs was silent.',
+      single(hedges),
     ),
     counter(
       'client_failovers_total',

@@ -160,16 +160,31 @@ t.test(
   },
 );
 
-t.test('a node that falls silent is found out and left', async (t) => {
+t.test('a node that falls silent costs a request no more than a look at it', async (t) => {
   const nodes = await startNodes(t, PORTS.slice(0, 2));
-  const scene = await startClient(t, PORTS.slice(0, 2), { limits: { connectMs: 300 } });
+  const scene = await startClient(t, PORTS.slice(0, 2), { limits: { connectMs: 3_000 } });
   await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
   await settle(scene);
   const [first] = nodes;
   first?.freeze();
   const target = await startEcho(t);
+  const startedAt = performance.now();
   t.equal(await echo(t, scene.port, target, 'hello'), 'hello');
-  t.equal(viewOf(scene.client).node, LABELS[1]);
+  t.ok(performance.now() - startedAt < 2_500, 'long before an attempt at it ends');
+  t.equal(metric(scene.client, 'client_hedges_total'), 1);
+  await until(() => viewOf(scene.client).node === LABELS[1]);
+  await until(() => first?.sockets.size === 0);
+});
+
+t.test('a slow destination is asked for once, because its node shows that it lives', async (t) => {
+  const nodes = await startNodes(t, PORTS.slice(0, 2));
+  const scene = await startClient(t, PORTS.slice(0, 2), { limits: { requestMs: 1_500 } });
+  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
+  await settle(scene);
+  for (const node of nodes) node.behaviour = 'hold';
+  t.equal(await echo(t, scene.port, 9, 'hello'), 4);
+  t.equal(nodes.flatMap(({ requests }) => requests).length, 1);
+  t.equal(metric(scene.client, 'client_hedges_total'), 0);
 });
 
 t.test('with all nodes dead a request fails at once, and the first to return serves', async (t) => {
