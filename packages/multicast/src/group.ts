@@ -118,6 +118,7 @@ export class Group implements Machine<GroupEvent> {
 
   /** A ticket, ended by an event; undefined when the queue is full or the message too large. */
   send(message: Uint8Array, now: number): number | undefined {
+    this.#awake(now);
     return this.#outbound.enqueue(message, now);
   }
 
@@ -178,18 +179,14 @@ export class Group implements Machine<GroupEvent> {
     if (first || !this.#own) return first;
     for (const peer of this.#membership.members) {
       const ack = peer.takeDue(now);
-      if (ack) {
-        return this.#unicast(
-          SegmentKind.acknowledgement,
-          encodeAcknowledgement(ack),
-          peer.endpoint,
-        );
-      }
+      if (!ack) continue;
+      const body = encodeAcknowledgement(ack);
+      return this.#unicast(SegmentKind.acknowledgement, body, peer.endpoint);
     }
     const transmission = this.#outbound.poll(now);
     if (!transmission) return undefined;
     const { body, to } = transmission;
-    const peer = to === undefined ? undefined : this.#membership.peer(to);
+    const peer = to && this.#membership.peer(to);
     if (peer) return this.#unicast(SegmentKind.data, body, peer.endpoint);
     this.counters.sent.data += 1;
     return { kind: 'multicast', bytes: this.keyring.seal(SegmentKind.data, body) };
@@ -311,12 +308,23 @@ export class Group implements Machine<GroupEvent> {
     const stoodMs = now - this.#lastAt;
     this.#lastAt = now;
     if (!this.#own) return;
-    if (stoodMs > EXCLUSION_MS) this.#restart(`it stood still for ${Math.round(stoodMs)} ms`, now);
-    else if (stoodMs > STALL_MS) this.#membership.forgive(stoodMs);
+    if (stoodMs > EXCLUSION_MS) {
+      // Nothing more leaves as who it was: its memory may be a copy's (a snapshot, a migration).
+      this.#outputs.length = 0;
+      this.#begin(`it stood still for ${Math.round(stoodMs)} ms`, now);
+    } else if (stoodMs > STALL_MS) {
+      this.#membership.forgive(stoodMs);
+      this.#outbound.forgive(stoodMs);
+    }
   }
 
   #restart(reason: string, now: number): void {
     this.leave();
+    this.#begin(reason, now);
+  }
+
+  #begin(reason: string, now: number): void {
+    this.#links.removeAll();
     this.#outbound.restart();
     this.#membership = this.#drawIncarnation();
     this.#events.push({ kind: 'restarted', reason });

@@ -140,9 +140,10 @@ export class Membership {
     const peer = this.#peers.get(incarnation);
     if (!peer) return;
     this.#peers.delete(incarnation);
-    if (peer.state === 'heard') return;
+    // A stranger may be a recording; one that has excluded us is alive, and must learn of it.
+    if (peer.state === 'heard' && reason !== 'conflict') return;
     this.#excluded.set(incarnation, { packet: peer.packet, heardAt: -Infinity });
-    this.#events.push({ kind: 'excluded', peer, reason });
+    if (peer.state === 'member') this.#events.push({ kind: 'excluded', peer, reason });
   }
 
   /** Ends those who are silent or deaf. */

@@ -182,6 +182,15 @@ export class Outbound {
       .map(([incarnation]) => incarnation);
   }
 
+  /** This member did not run for a while: what was acknowledged then is still to be read. */
+  forgive(stalledMs: number): void {
+    for (const receiver of this.#receivers.values()) {
+      const waiting = this.#ring.get(receiver.applied + 1);
+      if (!waiting) continue;
+      receiver.progressAt = Math.max(receiver.progressAt, waiting.firstSentAt) + stalledMs;
+    }
+  }
+
   /** For a new incarnation: the stream begins again, and what was under way has failed. */
   restart(): void {
     for (const { ticket } of this.#writes) this.#ended.push({ ticket, outcome: 'restarted' });

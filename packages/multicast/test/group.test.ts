@@ -113,6 +113,41 @@ t.test('a frozen member is excluded as silent, and joins as a new incarnation', 
   t.end();
 });
 
+t.test('who stood still sends nothing more as who it was, whatever it is asked first', (t) => {
+  const cluster = new SimulatedGroup({ seed: 18 });
+  const [, bravo] = cluster.assemble('alpha', 'bravo');
+  cluster.simulator.run(1_000);
+  const before = Buffer.from(bravo!.group.incarnation, 'hex');
+  bravo!.host.pause();
+  cluster.simulator.run(3_500);
+  const sealed: Uint8Array[] = [];
+  cluster.simulator.network.tap = (bytes) => sealed.push(bytes.slice());
+  cluster.send(bravo!, 'a client was waiting');
+  bravo!.host.resume();
+  cluster.simulator.run(1_000);
+  const old = sealed.filter((bytes) => before.equals(bytes.subarray(16, 32)));
+  t.ok(sealed.length > 0);
+  t.equal(old.length, 0);
+  t.end();
+});
+
+t.test('who could not read acknowledgements does not blame those who sent them', (t) => {
+  const cluster = new SimulatedGroup({ seed: 19 });
+  const [alpha, bravo] = cluster.assemble('alpha', 'bravo');
+  cluster.simulator.run(1_000);
+  bravo!.host.pause();
+  const ticket = cluster.send(alpha!, 'while one stands still');
+  cluster.simulator.run(1_000);
+  alpha!.host.pause();
+  cluster.simulator.run(500);
+  bravo!.host.resume();
+  cluster.simulator.run(1_800);
+  alpha!.host.resume();
+  cluster.until(() => alpha!.ended.has(ticket));
+  t.same([...cluster.gone(alpha!), ...cluster.gone(bravo!)], []);
+  t.end();
+});
+
 t.test('a stall shorter than two seconds costs nobody his place', (t) => {
   const cluster = new SimulatedGroup({ seed: 8 });
   const [alpha, bravo, charlie] = cluster.assemble('alpha', 'bravo', 'charlie');
@@ -140,6 +175,22 @@ t.test('after a cut the smaller part joins the larger one anew', (t) => {
   t.equal(alpha!.group.incarnation, before[0]);
   t.equal(bravo!.group.incarnation, before[1]);
   t.not(charlie!.group.incarnation, before[2]);
+  t.end();
+});
+
+t.test('who was excluded by a member that it never admitted gets together with it', (t) => {
+  for (let seed = 20; seed < 30; seed += 1) {
+    const cluster = new SimulatedGroup({ seed });
+    const [bravo, charlie] = cluster.assemble('bravo', 'charlie');
+    const alpha = cluster.start('alpha');
+    // The heartbeat in which alpha names charlie is on its way, and does not arrive.
+    cluster.until(() => cluster.view(alpha).includes('charlie'));
+    t.same(cluster.view(charlie!), ['bravo']);
+    cluster.simulator.network.cut('alpha', 'charlie');
+    cluster.until(() => cluster.gone(alpha).includes('charlie deaf'));
+    cluster.simulator.network.heal();
+    cluster.until(() => [alpha, bravo!, charlie!].every((one) => cluster.view(one).length === 2));
+  }
   t.end();
 });
 
