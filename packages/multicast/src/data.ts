@@ -54,7 +54,7 @@ export function decodeData(body: Buffer): Data | undefined {
     const flags = body[offset] ?? 0;
     const start = offset + ITEM_HEADER_BYTES;
     offset = start + body.readUInt16BE(offset + 1);
-    if (offset > body.length) return undefined;
+    if (offset === start || offset > body.length) return undefined;
     const bytes = body.subarray(start, offset);
     items.push({ first: (flags & FIRST) !== 0, last: (flags & LAST) !== 0, bytes });
   }

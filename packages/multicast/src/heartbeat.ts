@@ -94,27 +94,36 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
   const entriesAt = FIXED_BYTES + nameBytes + noteBytes;
   if (nameBytes === 0 || nameBytes > NAME_BYTES_MAX || noteBytes > NOTE_BYTES_MAX) return undefined;
   if (body.length !== entriesAt + count * ENTRY_BYTES) return undefined;
+  const ownPort = body.readUInt16BE(2);
+  const uptimeMs = readCount(body, 4);
+  const wallMs = readCount(body, 12);
+  const highest = readCount(body, 20);
+  if (ownPort === 0 || uptimeMs + wallMs + highest === Infinity) return undefined;
   const entries: Entry[] = [];
   for (let at = entriesAt; at < body.length; at += ENTRY_BYTES) {
-    const state = STATES[body[at + INCARNATION_BYTES] ?? 0];
-    if (!state) continue;
-    entries.push({
-      incarnation: body.toString('hex', at, at + INCARNATION_BYTES),
-      state,
-      joinedAt: readCount(body, at + INCARNATION_BYTES + 1),
-      received: readCount(body, at + INCARNATION_BYTES + 9),
-      applied: readCount(body, at + INCARNATION_BYTES + 17),
-    });
+    const entry = decodeEntry(body, at);
+    if (entry) entries.push(entry);
   }
   return {
     name: body.toString('utf8', FIXED_BYTES, FIXED_BYTES + nameBytes),
     note: Uint8Array.from(body.subarray(FIXED_BYTES + nameBytes, entriesAt)),
-    ownPort: body.readUInt16BE(2),
-    uptimeMs: readCount(body, 4),
-    wallMs: readCount(body, 12),
-    highest: readCount(body, 20),
+    ownPort,
+    uptimeMs,
+    wallMs,
+    highest,
     viewSize: body.readUInt16BE(28),
     leastOfView: body.toString('hex', 32, 32 + INCARNATION_BYTES),
     entries,
   };
+}
+
+/** Undefined for a state of a later version, or positions that no stream has. */
+function decodeEntry(body: Buffer, at: number): Entry | undefined {
+  const state = STATES[body[at + INCARNATION_BYTES] ?? 0];
+  const joinedAt = readCount(body, at + INCARNATION_BYTES + 1);
+  const received = readCount(body, at + INCARNATION_BYTES + 9);
+  const applied = readCount(body, at + INCARNATION_BYTES + 17);
+  if (!state || joinedAt + received + applied === Infinity) return undefined;
+  const incarnation = body.toString('hex', at, at + INCARNATION_BYTES);
+  return { incarnation, state, joinedAt, received, applied };
 }

@@ -40,6 +40,19 @@ t.test(
   },
 );
 
+t.test('a heartbeat that leads nowhere, or counts beyond all counting, is refused', (t) => {
+  t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, ownPort: 0 })), undefined);
+  for (const field of ['uptimeMs', 'wallMs', 'highest']) {
+    t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, [field]: 2 ** 48 })), undefined, field);
+  }
+  const [entry] = beat.entries;
+  for (const field of ['joinedAt', 'received', 'applied']) {
+    const entries = [{ ...entry!, [field]: 2 ** 48 }];
+    t.same(decodeHeartbeat(encodeHeartbeat({ ...beat, entries }))?.entries, [], field);
+  }
+  t.end();
+});
+
 t.test('data is laid out as the specification draws it', (t) => {
   const body = encodeData({
     sequence: 0x1_0000_0002,
@@ -64,6 +77,9 @@ t.test('data cut anywhere but between items, without items, or with sequence 0 i
     t.equal(decodeData(body.subarray(0, end)) !== undefined, end === afterFirst, `${end} bytes`);
   }
   t.equal(decodeData(encodeData({ sequence: 0, urgent: false, items })), undefined);
+  const empty = [{ first: true, last: false, bytes: new Uint8Array(0) }];
+  const endless = encodeData({ sequence: 7, urgent: false, items: empty });
+  t.equal(decodeData(endless), undefined, 'a fragment of nothing');
   t.equal(decodeData(Buffer.from('ffffffffffffffff' + '00' + '030001aa', 'hex')), undefined);
   t.end();
 });

@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import { VERSION_BYTES } from './version-clock.ts';
+import { isVersion } from './version-clock.ts';
 
 /**
  * What members tell each other, as msgpack arrays, one shape for each kind (PROTOCOL.md). Decoders
@@ -165,10 +165,6 @@ function isCount(value: unknown): value is number {
 
 function isBytes(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array;
-}
-
-function isVersion(value: unknown): value is Uint8Array {
-  return isBytes(value) && value.length === VERSION_BYTES;
 }
 
 function isDigests(value: unknown): value is Uint8Array {

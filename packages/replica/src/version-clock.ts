@@ -5,6 +5,8 @@ const TIME_BYTES = 6;
 const AUTHOR_OFFSET = 8;
 const AUTHOR_BYTES = 8;
 const COUNTER_LIMIT = 0x1_0000;
+/** The year 2106, as for expiries: a clock that were led further would soon have no next stamp. */
+const TIME_LIMIT_MS = 0xffff_ffff * 1000;
 
 /**
  * A hybrid logical clock (Kulkarni et al. 2014): wall milliseconds (48 bits) and a counter (16),
@@ -55,4 +57,11 @@ export class VersionClock {
     this.#timeMs = timeMs;
     this.#counter = counter;
   }
+}
+
+/** Of the right size, and not of a time that no clock shows. */
+export function isVersion(bytes: unknown): bytes is Uint8Array {
+  if (!(bytes instanceof Uint8Array) || bytes.length !== VERSION_BYTES) return false;
+  const { buffer, byteOffset } = bytes;
+  return Buffer.from(buffer, byteOffset, TIME_BYTES).readUIntBE(0, TIME_BYTES) <= TIME_LIMIT_MS;
 }

@@ -8,7 +8,7 @@ import {
   type LinkMessage,
 } from '../src/message.ts';
 
-const version = (fill: number) => new Uint8Array(16).fill(fill);
+const version = (fill: number) => new Uint8Array(16).fill(fill, 8);
 const record = {
   table: 3,
   key: Uint8Array.of(1, 2),
@@ -111,5 +111,11 @@ t.test('records of wrong shape are refused', (t) => {
   t.equal(decodeGroupMessage(encodeGroupMessage({ kind: 'remove', record })), undefined);
   const many = Array.from({ length: 17 }, () => record);
   t.equal(decodeGroupMessage(encodeGroupMessage({ kind: 'put', records: many })), undefined);
+  t.end();
+});
+
+t.test('a version of a time that no clock shows is refused', (t) => {
+  const late = Buffer.from('ffffffffffff' + '00'.repeat(10), 'hex');
+  t.equal(decodeGroupMessage(encodeGroupMessage({ kind: 'purge', epoch: late })), undefined);
   t.end();
 });
