@@ -19,6 +19,8 @@ const HELLO_BYTES = 2 * INCARNATION_BYTES;
 export const LINK_MESSAGE_BYTES_MAX = 1024 * 1024;
 /** The acceptor may not have admitted the opener yet. */
 const RETRY_MS = 50;
+/** Who opened a link has so long to say who it is. */
+const HELLO_TIMEOUT_MS = 3_000;
 
 export type LinkEvent =
   | { readonly kind: 'up' | 'down' | 'drained'; readonly peer: string }
@@ -31,6 +33,8 @@ interface Link {
   peer: string | undefined;
   /** Frames other than the greeting are taken only when up. */
   up: boolean;
+  /** When it is closed unless it is up; Infinity for one that this member opened. */
+  readonly helloBy: number;
   buffered: Buffer;
 }
 
@@ -57,6 +61,9 @@ export class Links {
   get deadline(): number {
     let earliest = Infinity;
     for (const { retryAt } of this.#peers.values()) earliest = Math.min(earliest, retryAt);
+    for (const { up, helloBy } of this.#links.values()) {
+      if (!up) earliest = Math.min(earliest, helloBy);
+    }
     return earliest;
   }
 
@@ -92,8 +99,7 @@ export class Links {
 
   handleLink(input: LinkInput, now: number): void {
     if (input.kind === 'accepted') {
-      const buffered = Buffer.alloc(0);
-      this.#links.set(input.link, { link: input.link, peer: undefined, up: false, buffered });
+      this.#track(input.link, undefined, now + HELLO_TIMEOUT_MS);
       return;
     }
     const link = this.#links.get(input.link);
@@ -112,6 +118,7 @@ export class Links {
       state.retryAt = Infinity;
       this.#open(peer, state.endpoint);
     }
+    for (const link of this.#links.values()) if (!link.up && link.helloBy <= now) this.#close(link);
   }
 
   pollOutput(): Output | undefined {
@@ -122,6 +129,7 @@ export class Links {
     return this.#events.shift();
   }
 
+  /** Where there are two, the one that came up first: messages stay in order while it stands. */
   #linkOf(peer: string): Link | undefined {
     for (const link of this.#links.values()) {
       if (link.up && link.peer === peer) return link;
@@ -131,9 +139,12 @@ export class Links {
 
   #open(peer: string, to: Endpoint): void {
     this.#opened += 1;
-    const buffered = Buffer.alloc(0);
-    this.#links.set(this.#opened, { link: this.#opened, peer, up: false, buffered });
+    this.#track(this.#opened, peer, Infinity);
     this.#outputs.push({ kind: 'link-open', link: this.#opened, to });
+  }
+
+  #track(link: number, peer: string | undefined, helloBy: number): void {
+    this.#links.set(link, { link, peer, up: false, helloBy, buffered: Buffer.alloc(0) });
   }
 
   #greet(link: Link): void {
@@ -173,6 +184,7 @@ export class Links {
   /** The peer broke the protocol; the opener tries again later. */
   #refuse(link: Link, now: number): void {
     this.#close(link);
+    if (link.up && link.peer !== undefined) this.#events.push({ kind: 'down', peer: link.peer });
     const state = link.peer === undefined ? undefined : this.#peers.get(link.peer);
     if (state?.opens === true) state.retryAt = now + RETRY_MS;
   }
@@ -194,6 +206,8 @@ export class Links {
 
   #raise(link: Link): void {
     link.up = true;
+    this.#links.delete(link.link);
+    this.#links.set(link.link, link);
     if (link.peer !== undefined) this.#events.push({ kind: 'up', peer: link.peer });
   }
 
@@ -202,11 +216,12 @@ export class Links {
     const peer = link.peer;
     const state = peer === undefined ? undefined : this.#peers.get(peer);
     if (peer === undefined || !state) return;
+    // Also where another link stands: what was under way on this one is lost.
+    if (link.up) this.#events.push({ kind: 'down', peer });
     if (reason === 'refused') {
       this.#events.push({ kind: 'gone', peer });
     } else if (!this.has(peer)) {
       if (link.up) {
-        this.#events.push({ kind: 'down', peer });
         // A process that is dying may still take a connection: ask until it answers or refuses.
         state.opens = true;
         state.retryAt = now;
