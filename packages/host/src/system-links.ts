@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import type { PortHandlers } from './host.ts';
 import type { Endpoint, LinkEnd } from './machine.ts';
@@ -9,6 +9,10 @@ const CIPHER_SUITE = 'TLS_AES_128_GCM_SHA256';
 const PSK_IDENTITY = 'argyle link 1';
 const HANDSHAKE_TIMEOUT_MS = 3_000;
 const ACCEPTED_LINKS_MAX = 512;
+/** A link is silent for hours: firewalls on the way, and hosts that vanished, show sooner so. */
+const KEEP_ALIVE_MS = 15_000;
+/** What was written to a link that is then closed has so long to leave. */
+const LINGER_MS = 3_000;
 
 /**
  * Links over TCP: TLS 1.3 with an external PSK and (EC)DHE, so only who has the cluster key gets
@@ -19,6 +23,8 @@ export class SystemLinks {
   readonly #handlers: PortHandlers;
   readonly #server: Server;
   readonly #sockets = new Map<number, TLSSocket>();
+  /** Every accepted connection, those among them that shake hands or linger. */
+  readonly #connections = new Set<Socket>();
   #accepted = 0;
 
   constructor(
@@ -36,6 +42,10 @@ export class SystemLinks {
     this.#server.maxConnections = ACCEPTED_LINKS_MAX;
     this.#server.on('error', listening);
     this.#server.on('tlsClientError', () => undefined);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
     this.#server.listen(options.own.port, options.own.address, () => {
       this.#server.off('error', listening);
@@ -71,12 +81,13 @@ export class SystemLinks {
   close(link: number): void {
     const socket = this.#sockets.get(link);
     this.#sockets.delete(link);
+    socket?.setTimeout(LINGER_MS, () => socket.destroy());
     socket?.destroySoon();
   }
 
   stop(stopped: () => void): void {
     this.#server.close(() => stopped());
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of [...this.#sockets.values(), ...this.#connections]) socket.destroy();
     this.#sockets.clear();
   }
 
@@ -99,6 +110,7 @@ export class SystemLinks {
   #attach(link: number, socket: TLSSocket): void {
     this.#sockets.set(link, socket);
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     let reason: LinkEnd = 'ended';
     socket.on('data', (bytes: Buffer) => {
       if (this.#sockets.has(link)) this.#handlers.link({ kind: 'bytes', link, bytes });

@@ -77,8 +77,7 @@ export class SystemPort implements Port {
 
   #bindOwn(own: Endpoint): void {
     const { interfaceAddress, multicastTtl } = this.#options;
-    this.#own.bind({ address: own.address, port: own.port }, () => {
-      if (this.#closed) return;
+    this.#bind(this.#own, own, () => {
       this.#own.setMulticastInterface(interfaceAddress);
       this.#own.setMulticastLoopback(true);
       this.#own.setMulticastTTL(multicastTtl);
@@ -89,13 +88,24 @@ export class SystemPort implements Port {
 
   #joinGroup(own: Endpoint): void {
     const { group, interfaceAddress } = this.#options;
-    this.#group.bind({ address: group.address, port: group.port }, () => {
-      if (this.#closed) return;
+    this.#bind(this.#group, group, () => {
       this.#group.addMembership(group.address, interfaceAddress);
       for (const socket of [this.#group, this.#own]) socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
       this.#group.on('message', (bytes, from) => this.#handlers.datagram(bytes, from, 'group'));
       this.#own.on('message', (bytes, from) => this.#handlers.datagram(bytes, from, 'own'));
       this.#handlers.opened(own);
+    });
+  }
+
+  /** What the kernel refuses of a bound socket (no such interface, not a group) is a failure too. */
+  #bind(socket: Socket, { address, port }: Endpoint, bound: () => void): void {
+    socket.bind({ address, port }, () => {
+      if (this.#closed) return;
+      try {
+        bound();
+      } catch (error) {
+        this.#fail(error instanceof Error ? error : new Error(String(error)));
+      }
     });
   }
 

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import t from 'tap';
 import { hostContract } from '../src/conformance.ts';
 import { SystemHost } from '../src/system.ts';
@@ -65,4 +66,54 @@ t.test('a link with another cluster’s key is refused by authentication', async
   await place.until(() => ends.length > 0);
   t.notOk(ends.includes('opened') || ends.includes('accepted'));
   for (const port of ports) port.close();
+});
+
+t.test('a group that is none is a failure of the port, not of the process', async (t) => {
+  const failures: Error[] = [];
+  const port = host.openPort(
+    {
+      group: { address: '127.0.0.1', port: 0 },
+      interfaceAddress: '127.0.0.1',
+      ownPort: 0,
+      linkKey: new Uint8Array(32),
+      multicastTtl: 0,
+    },
+    {
+      opened: () => t.fail('opened'),
+      failed: (error) => failures.push(error),
+      unsent: () => undefined,
+      datagram: () => undefined,
+      link: () => undefined,
+    },
+  );
+  await place.until(() => failures.length > 0);
+  await new Promise<void>((resolve) => port.close(resolve));
+});
+
+t.test('a stranger who connects and says nothing does not keep a port from closing', async (t) => {
+  let own: { address: string; port: number } | undefined;
+  const port = host.openPort(
+    {
+      group: place.group,
+      interfaceAddress: '127.0.0.1',
+      ownPort: 0,
+      linkKey: new Uint8Array(32),
+      multicastTtl: 0,
+    },
+    {
+      opened: (endpoint) => (own = endpoint),
+      failed: (error) => t.fail(error.message),
+      unsent: () => undefined,
+      datagram: () => undefined,
+      link: () => undefined,
+    },
+  );
+  await place.until(() => own !== undefined);
+  const stranger = connect(own!.port, own!.address);
+  stranger.on('error', () => undefined);
+  await new Promise((resolve) => stranger.once('connect', resolve));
+  const from = host.now();
+  await new Promise<void>((resolve) => port.close(resolve));
+  t.ok(host.now() - from < 1_000, 'at once, not after the handshake has timed out');
+  stranger.destroy();
 });
