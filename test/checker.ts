@@ -34,6 +34,12 @@ export class Checker {
   readonly #waiting = new Set<Write>();
   /** Every pair of key (an incarnation's) and nonce (a packet number) that sealed something. */
   readonly #sealed = new Set<string>();
+  /** Incarnations whose member stood still for too long: nothing more may be sealed as theirs. */
+  readonly #lapsed = new Set<string>();
+  /** Every version that some member wrote. */
+  readonly #written = new Set<string>();
+  /** The latest time that any member's clock has shown: what expires later was never expired. */
+  #latestWall = 0;
   #stepped = 0;
 
   constructor(cluster: SimulatedCluster) {
@@ -43,6 +49,12 @@ export class Checker {
 
   wrote(write: Write): void {
     this.#waiting.add(write);
+    this.#written.add(hex(write.version));
+  }
+
+  stoodStill(life: Life): void {
+    this.#count('stood still');
+    this.#lapsed.add(life.replica.group.incarnation);
   }
 
   crashed(life: Life): void {
@@ -50,6 +62,7 @@ export class Checker {
   }
 
   observe(life: Life, event: ReplicaEvent): void {
+    this.#readClocks();
     if (event.kind === 'ended') {
       this.#count(`write ${event.outcome}`);
       for (const write of this.#waiting) {
@@ -68,6 +81,7 @@ export class Checker {
   /** Cheap checks at every step; the whole contents every hundredth. */
   step(): void {
     this.#stepped += 1;
+    this.#readClocks();
     const whole = this.#stepped % 100 === 0;
     for (const life of this.#cluster.alive) {
       const { outbound } = life.replica.group;
@@ -86,6 +100,13 @@ export class Checker {
     for (const contents of others) assert.deepEqual(contents, first, '13: all replicas are equal');
   }
 
+  #readClocks(): void {
+    const { alive, simulator } = this.#cluster;
+    for (const { replica } of alive) {
+      this.#latestWall = Math.max(this.#latestWall, replica.wall(simulator.now));
+    }
+  }
+
   #count(what: string): void {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
@@ -97,7 +118,7 @@ export class Checker {
       const ofKey = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
       return compareVersions(ofKey, cache.purgeEpoch) < 0 ? cache.purgeEpoch : ofKey;
     };
-    if (expiresAt <= life.replica.wall(this.#cluster.simulator.now)) return;
+    if (expiresAt <= this.#latestWall) return;
     for (const { incarnation, joinedAt } of life.replica.group.members) {
       if (joinedAt > after) continue;
       const other = this.#cluster.alive.find(
@@ -124,6 +145,7 @@ export class Checker {
   #checkNonce(segment: Uint8Array): void {
     const pair = hex(segment.subarray(16, 40));
     assert(!this.#sealed.has(pair), `14: ${pair} sealed twice`);
+    assert(!this.#lapsed.has(pair.slice(0, 32)), 'it stood still, and sends as who it was');
     this.#sealed.add(pair);
   }
 
@@ -147,10 +169,11 @@ export class Checker {
     for (const [key, record] of this.#contents(life)) {
       const before = versions.get(key);
       // What has expired is forgotten, and something older that lives longer may then be learnt.
-      if (before && !(before.expiresAt <= now && !before.tombstone)) {
+      if (before && !(before.expiresAt <= this.#latestWall && !before.tombstone)) {
         assert(compareVersions(record.version, before.version) >= 0, '4: versions only rise');
       }
       versions.set(key, record);
+      assert(this.#written.has(hex(record.version)), '3: somebody wrote what is held');
       assert(compareVersions(record.version, cache.purgeEpoch) > 0, '5: nothing purged is held');
       const name = `${key} ${hex(record.version)}`;
       const known = this.#values.get(name);
@@ -160,7 +183,7 @@ export class Checker {
       } else {
         // A record that superseded a longer life goes on as a tombstone when it has expired.
         const { expiresAt } = known.tombstone ? record : known;
-        assert(expiresAt <= now, '4: equal versions, one of them dead');
+        assert(expiresAt <= this.#latestWall, '4: equal versions, one of them dead');
       }
       const hit = cache.get(record.table, record.key, now);
       assert.equal(

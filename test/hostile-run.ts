@@ -1,3 +1,4 @@
+import { EXCLUSION_MS } from '@argyle/multicast';
 import { Random } from '@argyle/simulator';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
@@ -6,6 +7,8 @@ const KEYS = 40;
 /** Of hostile simulated time, then of healing at most. */
 const HOSTILE_MS = 12_000;
 const HEALED_MS = 15_000;
+/** Of a wall clock, either way: two of them stay within the skew that tombstones allow for. */
+const SKEW_MS = 2_000;
 
 export interface RunResult {
   readonly digest: string;
@@ -28,6 +31,7 @@ export function hostileRun(seed: number): RunResult {
       loss: draw(0.3),
       ownLoss: draw(0.2),
       duplicate: draw(0.2),
+      replay: draw(0.2),
       delayMeanMs: 0.1 + draw(20),
       dyingMs: draw(50),
     },
@@ -40,9 +44,15 @@ export function hostileRun(seed: number): RunResult {
     act(cluster, random);
     cluster.run(random.exponential(60));
   }
-  cluster.simulator.network.faults = { ...cluster.simulator.network.faults, loss: 0, ownLoss: 0 };
+  cluster.simulator.network.faults = {
+    ...cluster.simulator.network.faults,
+    loss: 0,
+    ownLoss: 0,
+    replay: 0,
+  };
   cluster.heal();
   for (const name of cluster.names) {
+    cluster.life(name).host.skewClock(0);
     if (cluster.life(name).alive) cluster.resume(name);
     else if (random.chance(0.5)) cluster.start(name);
   }
@@ -61,22 +71,51 @@ function act(cluster: SimulatedCluster, random: Random): void {
   const key = `key ${random.below(KEYS)}`;
   const dice = random.uniform();
   if (!cluster.life(name).alive) {
-    if (dice < 0.3) cluster.start(name);
-  } else if (dice < 0.6) {
-    cluster.add(name, key, `value ${random.word()}`.padEnd(random.below(2_500)), lifeOf(random));
-  } else if (dice < 0.75) cluster.remove(name, key);
-  else if (dice < 0.76) cluster.purge(name);
-  else if (dice < 0.79) cluster.crash(name);
-  else if (dice < 0.81) cluster.pause(name);
-  else if (dice < 0.87) cluster.resume(name);
-  else if (dice < 0.89) {
-    const part = cluster.names.filter(() => random.chance(0.5));
-    cluster.partition(
-      part,
-      cluster.names.filter((other) => !part.includes(other)),
-    );
-  } else if (dice < 0.9) cluster.simulator.network.cut(name, random.pick(cluster.names));
-  else if (dice < 0.97) cluster.heal();
+    if (dice < 0.3) cluster.start(name, random.chance(0.2) ? random.pick(cluster.names) : name);
+    return;
+  }
+  const acts: readonly [share: number, act: () => void][] = [
+    [60, () => cluster.add(name, key, valueOf(random), lifeOf(random))],
+    [15, () => cluster.remove(name, key)],
+    [1, () => cluster.purge(name)],
+    [2, () => cluster.crash(name)],
+    [1, () => restart(cluster, name)],
+    [2, () => cluster.pause(name)],
+    [1, () => pauseForAbout(cluster, name, EXCLUSION_MS * (0.8 + random.uniform() * 0.4))],
+    [6, () => cluster.resume(name)],
+    [2, () => cluster.partition(...partsOf(cluster.names, random))],
+    [2, () => cluster.simulator.network.cut(name, random.pick(cluster.names))],
+    [1, () => cluster.life(name).host.skewClock(random.below(2 * SKEW_MS) - SKEW_MS)],
+    [7, () => cluster.heal()],
+  ];
+  let left = random.uniform() * acts.reduce((sum, [share]) => sum + share, 0);
+  acts.find(([share]) => (left -= share) < 0)?.[1]();
+}
+
+/** Its process is there again before anybody missed it. */
+function restart(cluster: SimulatedCluster, name: string): void {
+  cluster.crash(name);
+  cluster.start(name);
+}
+
+function pauseForAbout(cluster: SimulatedCluster, name: string, durationMs: number): void {
+  cluster.pause(name);
+  const life = cluster.life(name);
+  cluster.simulator.after(durationMs, () => {
+    if (cluster.life(name) === life && life.alive) cluster.resume(name);
+  });
+}
+
+function partsOf(names: readonly string[], random: Random): string[][] {
+  const parts: string[][] = [[], [], []];
+  for (const name of names) random.pick(parts).push(name);
+  return parts;
+}
+
+/** Some are many fragments. */
+function valueOf(random: Random): string {
+  const most = random.chance(0.1) ? 60_000 : 2_500;
+  return `value ${random.word()}`.padEnd(random.below(most));
 }
 
 /** Some records expire while the run goes on. */

@@ -1,5 +1,6 @@
 import { Cache } from '@argyle/cache';
 import { Driver } from '@argyle/host';
+import { EXCLUSION_MS } from '@argyle/multicast';
 import { Replica, type ReplicaEvent } from '@argyle/replica';
 import { type NetworkFaults, type SimulatedHost, Simulator } from '@argyle/simulator';
 import { Checker } from './checker.ts';
@@ -16,6 +17,8 @@ export interface Life {
   readonly driver: Driver<ReplicaEvent>;
   readonly log: string[];
   alive: boolean;
+  /** Since when its process stands still; Infinity while it runs. */
+  pausedAt: number;
 }
 
 /** A cluster of replicas under one seed, watched by a checker after every step. */
@@ -34,7 +37,8 @@ export class SimulatedCluster {
     this.checker = new Checker(this);
   }
 
-  start(name: string): Life {
+  /** On the host of that name; `memberName` where another host bears the member's name as well. */
+  start(name: string, memberName = name): Life {
     const host = this.simulator.host(name);
     const random = (sizeBytes: number) => host.random(sizeBytes);
     const replica = new Replica(
@@ -46,13 +50,14 @@ export class SimulatedCluster {
           random,
           tombstoneSkewMs: 5_000,
         }),
-      { name, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
+      { name: memberName, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
     );
     const log: string[] = [];
     const driver = new Driver<ReplicaEvent>(host, replica, {
       event: (event) => {
         log.push(`${this.simulator.now.toFixed(1)} ${describe(event)}`);
         this.checker.observe(life, event);
+        if (event.kind === 'refused') this.crash(name);
       },
       opened: (own) => driver.run((now) => replica.open(own, now)),
       failed: (error) => {
@@ -60,7 +65,7 @@ export class SimulatedCluster {
       },
       unsent: () => undefined,
     });
-    const life: Life = { name, host, replica, driver, log, alive: true };
+    const life: Life = { name, host, replica, driver, log, alive: true, pausedAt: Infinity };
     if (!this.names.includes(name)) this.names.push(name);
     this.lives.set(name, life);
     driver.start({
@@ -76,16 +81,22 @@ export class SimulatedCluster {
   crash(name: string): void {
     const life = this.life(name);
     life.alive = false;
+    life.driver.close();
     life.host.crash();
     this.checker.crashed(life);
   }
 
   pause(name: string): void {
-    this.life(name).host.pause();
+    const life = this.life(name);
+    life.host.pause();
+    life.pausedAt = Math.min(life.pausedAt, this.simulator.now);
   }
 
   resume(name: string): void {
-    this.life(name).host.resume();
+    const life = this.life(name);
+    if (this.simulator.now - life.pausedAt > EXCLUSION_MS) this.checker.stoodStill(life);
+    life.pausedAt = Infinity;
+    life.host.resume();
   }
 
   partition(...parts: string[][]): void {

@@ -11,6 +11,8 @@ export interface NetworkFaults {
   ownLoss: number;
   /** Share of datagrams that arrive twice, the copy with a delay of its own. */
   duplicate: number;
+  /** For each datagram: the chance that an old one, of whomever, is sent again to its receiver. */
+  replay: number;
   /** Every datagram takes this long at least… */
   delayMinMs: number;
   /** …and this much more on average (exponential), so that datagrams overtake each other. */
@@ -23,10 +25,22 @@ const QUIET: NetworkFaults = {
   loss: 0,
   ownLoss: 0,
   duplicate: 0,
+  replay: 0,
   delayMinMs: 0.05,
   delayMeanMs: 0.1,
   dyingMs: 0,
 };
+
+/** Who replays remembers so many datagrams; a new one takes the place of any. */
+const RECORDING_MAX = 512;
+/** Whence half of the replays come; the others bear the address of their first sender. */
+const STRANGER: Endpoint = { address: '198.18.255.255', port: 9 };
+
+interface Datagram {
+  readonly bytes: Uint8Array;
+  readonly from: Endpoint;
+  readonly channel: Channel;
+}
 
 /** Datagrams between simulated ports, and who can reach whom. */
 export class Network {
@@ -39,6 +53,7 @@ export class Network {
   readonly #cuts = new Set<string>();
   /** Until when the endpoint of a dead process takes connections. */
   readonly #dying = new Map<string, number>();
+  readonly #recording: Datagram[] = [];
 
   constructor(simulator: Simulator, faults: Partial<NetworkFaults>) {
     this.#simulator = simulator;
@@ -110,17 +125,27 @@ export class Network {
   }
 
   #send(from: SimulatedPort, to: SimulatedPort, bytes: Uint8Array, channel: Channel): void {
-    const { loss, ownLoss, duplicate } = this.faults;
+    const { loss, ownLoss, duplicate, replay } = this.faults;
+    if (replay > 0) this.#replay(to, { bytes: bytes.slice(), from: from.own, channel });
     if (this.#random.chance(from === to ? ownLoss : loss)) return;
-    this.#deliver(from, to, bytes, channel);
-    if (from !== to && this.#random.chance(duplicate)) this.#deliver(from, to, bytes, channel);
+    const datagram = { bytes: bytes.slice(), from: from.own, channel };
+    const reached = () => this.reaches(from.host.name, to.host.name);
+    this.#deliver(to, datagram, reached);
+    if (from !== to && this.#random.chance(duplicate)) this.#deliver(to, datagram, reached);
   }
 
-  #deliver(from: SimulatedPort, to: SimulatedPort, bytes: Uint8Array, channel: Channel): void {
-    const copy = bytes.slice();
+  #replay(to: SimulatedPort, heard: Datagram): void {
+    const kept = this.#random.below(RECORDING_MAX);
+    this.#recording[Math.min(kept, this.#recording.length)] = heard;
+    if (!this.#random.chance(this.faults.replay)) return;
+    const old = this.#random.pick(this.#recording);
+    const from = this.#random.chance(0.5) ? old.from : STRANGER;
+    this.#deliver(to, { ...old, from }, () => true);
+  }
+
+  #deliver(to: SimulatedPort, { bytes, from, channel }: Datagram, reached: () => boolean): void {
     this.#simulator.after(this.delay(), () => {
-      if (!this.#ports.has(to) || !this.reaches(from.host.name, to.host.name)) return;
-      to.deliver(copy, from.own, channel);
+      if (this.#ports.has(to) && reached()) to.deliver(bytes.slice(), from, channel);
     });
   }
 }

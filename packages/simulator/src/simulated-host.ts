@@ -83,7 +83,8 @@ export class SimulatedHost implements Host {
     this.#paused = false;
     const held = this.#held;
     this.#held = [];
-    for (const work of held) work();
+    const life = this.#life;
+    for (const work of held) if (life === this.#life) work();
   }
 
   /** Sets the wall clock wrong by so much. */
