@@ -1,5 +1,6 @@
 import type { Gap } from './acknowledgement.ts';
 import { DATA_HEADER_BYTES, encodeData, ITEM_HEADER_BYTES, type Item } from './data.ts';
+import { Fifo } from './fifo.ts';
 import { MESSAGE_BYTES_MAX } from './inbound.ts';
 import { OVERHEAD_BYTES } from './segment.ts';
 import { SendWindow } from './send-window.ts';
@@ -41,6 +42,13 @@ interface Write {
   readonly enqueuedAt: number;
 }
 
+interface Queued {
+  readonly write: Write;
+  readonly bytes: Uint8Array;
+  /** What has left already. */
+  offset: number;
+}
+
 /** This member's stream: segments from messages, kept until all who must acknowledge did. */
 export class Outbound {
   readonly window = new SendWindow();
@@ -49,12 +57,12 @@ export class Outbound {
   readonly #timeoutMs: number;
   #sequence = 0;
   #ticket = 0;
-  #queue: { write: Write; bytes: Uint8Array; offset: number }[] = [];
+  #queue = new Fifo<Queued>();
   #queueBytes = 0;
   readonly #ring = new Map<number, Stored>();
   readonly #receivers = new Map<string, Receiver>();
-  #writes: Write[] = [];
-  readonly #ended: { ticket: number; outcome: WriteOutcome }[] = [];
+  readonly #writes = new Fifo<Write>();
+  readonly #ended = new Fifo<{ ticket: number; outcome: WriteOutcome }>();
   readonly #wanted = new Map<number, Set<string>>();
   #repairAt = Infinity;
 
@@ -79,7 +87,7 @@ export class Outbound {
   }
 
   get deadline(): number {
-    const [write] = this.#writes;
+    const write = this.#writes.first;
     const timeoutAt = write ? write.enqueuedAt + this.#timeoutMs : Infinity;
     const ownAt = this.#queue.length > 0 ? this.window.ownTimeoutAt : Infinity;
     return Math.min(timeoutAt, this.#repairAt, this.#retransmitAt(), ownAt);
@@ -158,10 +166,7 @@ export class Outbound {
         this.#repairAt = now;
       }
     }
-    while (this.#writes[0] && this.#writes[0].enqueuedAt + this.#timeoutMs <= now) {
-      const write = this.#writes.shift();
-      if (write) this.#ended.push({ ticket: write.ticket, outcome: 'timeout' });
-    }
+    this.#endWhile(({ enqueuedAt }) => enqueuedAt + this.#timeoutMs <= now, 'timeout');
   }
 
   poll(now: number): Transmission | undefined {
@@ -193,9 +198,8 @@ export class Outbound {
 
   /** For a new incarnation: the stream begins again, and what was under way has failed. */
   restart(): void {
-    for (const { ticket } of this.#writes) this.#ended.push({ ticket, outcome: 'restarted' });
-    this.#writes = [];
-    this.#queue = [];
+    this.#endWhile(() => true, 'restarted');
+    this.#queue = new Fifo();
     this.#queueBytes = 0;
     this.#ring.clear();
     this.#receivers.clear();
@@ -243,7 +247,7 @@ export class Outbound {
     const items: Item[] = [];
     let room = this.#capacity;
     while (room > ITEM_HEADER_BYTES) {
-      const head = this.#queue[0];
+      const head = this.#queue.first;
       if (!head) break;
       const size = Math.min(head.bytes.length - head.offset, room - ITEM_HEADER_BYTES);
       const end = head.offset + size;
@@ -282,8 +286,9 @@ export class Outbound {
   /** Ends writes and frees segments that all receivers have applied. */
   #settle(): void {
     if (this.#receivers.size === 0 && this.#queue.length > 0) {
-      for (const { write } of this.#queue) write.sequence = this.#sequence;
-      this.#queue = [];
+      for (let item = this.#queue.shift(); item; item = this.#queue.shift()) {
+        item.write.sequence = this.#sequence;
+      }
       this.#queueBytes = 0;
     }
     const applied = this.acknowledged;
@@ -293,9 +298,14 @@ export class Outbound {
       this.#wanted.delete(sequence);
       this.window.advanced();
     }
-    while (this.#writes[0] && this.#writes[0].sequence <= applied) {
-      const write = this.#writes.shift();
-      if (write) this.#ended.push({ ticket: write.ticket, outcome: 'replicated' });
+    this.#endWhile(({ sequence }) => sequence <= applied, 'replicated');
+  }
+
+  /** Writes end in the order in which they began. */
+  #endWhile(due: (write: Write) => boolean, outcome: WriteOutcome): void {
+    for (let write = this.#writes.first; write && due(write); write = this.#writes.first) {
+      this.#ended.push({ ticket: write.ticket, outcome });
+      this.#writes.shift();
     }
   }
 }
