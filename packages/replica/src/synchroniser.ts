@@ -185,7 +185,7 @@ export class Synchroniser {
     }
     const due = this.#exchange ? undefined : this.#differences.due(now);
     if (due === undefined) return;
-    this.#differences.forget(due);
+    this.#differences.exchanging(due);
     if (group.linked(due)) this.#start(due, undefined, now);
   }
 
