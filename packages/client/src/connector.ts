@@ -64,8 +64,9 @@ export class Connector {
     const socket = this.#dial(node);
     let stream: Duplex = socket;
     const { connectMs } = this.#options.limits;
-    const late = new ClientError('timeout', `no answer within ${connectMs} ms`);
-    const cancel = this.#host.after(connectMs, () => stream.destroy(late));
+    const cancel = this.#host.after(connectMs, () => {
+      stream.destroy(new ClientError('timeout', `no answer within ${connectMs} ms`));
+    });
     const abort = () => stream.destroy(failureOf(signal.reason));
     signal.addEventListener('abort', abort);
     this.#underWay += 1;

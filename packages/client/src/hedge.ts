@@ -31,13 +31,13 @@ export function hedged<Result>(
   let begun = 0;
   let settled = false;
 
-  const settle = (reason: unknown) => {
+  const settle = (reason: () => unknown) => {
     settled = true;
     signal.removeEventListener('abort', abort);
-    for (const other of open) other.abort(reason);
+    for (const other of open) other.abort(reason());
   };
   const abort = () => {
-    settle(signal.reason);
+    settle(() => signal.reason);
     reject(failureOf(signal.reason));
   };
   const succeeded = (controller: AbortController, result: Result) => {
@@ -46,7 +46,7 @@ export function hedged<Result>(
       discard(result);
       return;
     }
-    settle(new ClientError('stopped', 'another node answered first'));
+    settle(() => new ClientError('stopped', 'another node answered first'));
     resolve(result);
   };
   const failed = (controller: AbortController, error: unknown) => {
@@ -55,7 +55,7 @@ export function hedged<Result>(
     const failure = failureOf(error);
     if (failure.code !== EXHAUSTED && begun < attemptsMax) begin();
     else if (open.size === 0) {
-      settle(failure);
+      settle(() => failure);
       reject(failure);
     }
   };

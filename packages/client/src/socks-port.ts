@@ -120,8 +120,9 @@ export class SocksPort {
 
   async #connect(socket: Socket, request: Uint8Array): Promise<void> {
     const controller = new AbortController();
-    const late = new ClientError('timeout', 'no answer within the time of a request');
-    const cancel = this.#host.after(this.#options.limits.requestMs, () => controller.abort(late));
+    const cancel = this.#host.after(this.#options.limits.requestMs, () => {
+      controller.abort(new ClientError('timeout', 'no answer within the time of a request'));
+    });
     const left = () => controller.abort(new ClientError('stopped', 'the application left'));
     socket.once('close', left);
     this.#requests.add(controller);

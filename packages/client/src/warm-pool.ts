@@ -23,11 +23,11 @@ export interface WarmPoolOptions<Connection extends Keepable> {
 }
 
 /**
- * A node closes a connection that sends no request within its time (10 s by default), so each is
- * replaced before that. Longer, and nodes close them first, which costs a trial of the node each
- * time; shorter, and the cluster makes more handshakes.
+ * Nodes wait as long for the request of a client that is logged in as for a byte in a tunnel. What
+ * lies between may forget a silent connection after minutes. Longer, and a request finds out that
+ * its connection is dead; shorter, and the cluster makes more handshakes.
  */
-const AGE_MS = 8_000;
+const AGE_MS = 60_000;
 const AGE_JITTER = 0.1;
 /** A client that was asked for nothing for this long keeps one connection: it tells of a death. */
 const QUIET_MS = 60_000;
