@@ -17,7 +17,7 @@ export type SocksReplyName =
   | 'ttl-expired'
   | 'command-not-supported'
   | 'address-type-not-supported';
-export type SocksEnd = 'closed' | 'timeout' | 'malformed' | 'no-method' | 'bad-password';
+export type SocksEnd = 'closed' | 'timeout' | 'malformed' | 'no-method' | 'bad-password' | 'busy';
 export type LoginBasis = 'none' | 'password' | 'certificate' | 'lineage';
 export type TunnelReason = 'ended' | 'reset' | 'idle' | 'aborted';
 export type Protocol = 'TLSv1.2' | 'TLSv1.3';
@@ -49,7 +49,16 @@ export class NodeCounters {
     'Connections that ended before their TLS handshake did, by why.',
     {
       labels: ['reason'],
-      known: [['limit'], ['address-limit'], ['timeout'], ['handshake'], ['not-tls'], ['malformed']],
+      known: [
+        ['limit'],
+        ['address-limit'],
+        ['timeout'],
+        ['handshake'],
+        ['not-tls'],
+        ['not-hello'],
+        ['malformed'],
+        ['too-long'],
+      ],
     },
   );
   readonly accepted = new Counter('connections_total', 'Connections accepted.', NO_LABELS);
@@ -72,7 +81,7 @@ export class NodeCounters {
   readonly passwords = new Counter<readonly [PasswordResult]>(
     'password_checks_total',
     'Passwords offered, by result.',
-    { labels: ['result'], known: [['accepted'], ['wrong'], ['unknown'], ['busy']] },
+    { labels: ['result'], known: [['accepted'], ['wrong'], ['unknown'], ['busy'], ['left']] },
   );
   readonly replies = new Counter<readonly [SocksReplyName]>(
     'socks_requests_total',
@@ -87,7 +96,7 @@ export class NodeCounters {
     'Connections that ended before they had made a request, by why.',
     {
       labels: ['reason'],
-      known: [['closed'], ['timeout'], ['malformed'], ['no-method'], ['bad-password']],
+      known: [['closed'], ['timeout'], ['malformed'], ['no-method'], ['bad-password'], ['busy']],
     },
   );
   readonly cut = new Counter<readonly ['lineage' | 'session' | 'user' | 'drain']>(

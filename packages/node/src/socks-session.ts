@@ -93,10 +93,15 @@ export class SocksSession {
       this.#unfinished(login);
       return undefined;
     }
-    const result = await users.check(login.user, login.password);
+    const result = await users.check(login.user, login.password, () => !socket.destroyed);
     counters.passwords.add([result]);
     if (socket.destroyed) {
       this.#unfinished({ kind: 'closed' });
+      return undefined;
+    }
+    if (result === 'busy') {
+      // No verdict: told that the password is wrong, a client would stop offering it.
+      this.#unfinished({ kind: 'busy' });
       return undefined;
     }
     if (result !== 'accepted') {
@@ -142,7 +147,7 @@ export class SocksSession {
     this.#stream.end(encodeReply(reply));
   }
 
-  #unfinished(end: ReadEnd): void {
+  #unfinished(end: ReadEnd | { readonly kind: 'busy' }): void {
     const { counters } = this.#context;
     if (end.kind === 'malformed' && end.part === 'command') {
       return this.#refuse('command-not-supported');

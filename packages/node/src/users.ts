@@ -11,8 +11,11 @@ import {
   type PasswordEntry,
 } from './password.ts';
 
-/** `busy`: too many checks wait already; nothing was checked. */
-export type PasswordResult = 'accepted' | 'wrong' | 'unknown' | 'busy';
+/**
+ * `busy`: too many checks wait already. `left`: whoever gave it went before its turn. Nothing was
+ * checked then.
+ */
+export type PasswordResult = 'accepted' | 'wrong' | 'unknown' | 'busy' | 'left';
 
 /** As many as leave the runtime's four pool threads something for name look-ups. */
 const CHECKS_AT_ONCE = 2;
@@ -58,8 +61,11 @@ export class Users {
     return own?.length === credential.length && timingSafeEqual(own, credential);
   }
 
-  /** Takes as long for a user who does not exist as for one who does. */
-  async check(name: string, password: string): Promise<PasswordResult> {
+  /**
+   * Takes as long for a user who does not exist as for one who does. `waits`: whether anybody still
+   * waits for it, asked when its turn has come.
+   */
+  async check(name: string, password: string, waits = () => true): Promise<PasswordResult> {
     if (this.#checking >= CHECKS_AT_ONCE) {
       if (this.#waiting.length >= CHECKS_WAITING_MAX) return 'busy';
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -67,6 +73,7 @@ export class Users {
       this.#checking += 1;
     }
     try {
+      if (!waits()) return 'left';
       const user = this.#users.get(name);
       const same = await verifyPassword(password, user?.password ?? this.#nobody);
       // A user who was removed or changed meanwhile gave no password of his present entry.

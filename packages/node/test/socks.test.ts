@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, createServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import type { LimitOptions, NodeOptions, Rule } from '../src/options.ts';
+import { hashPassword } from '../src/password.ts';
 import { startNode } from './cluster.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { Pki } from './pki.ts';
@@ -139,6 +140,29 @@ t.test('a wrong password and an unknown user get the same answer', async (t) => 
   t.equal(count('password_checks_total', { result: 'wrong' }), 1);
   t.equal(count('password_checks_total', { result: 'unknown' }), 1);
   t.equal(count('socks_unfinished_total', { reason: 'bad-password' }), 2);
+});
+
+t.test('a password that nobody had time to check gets no verdict', async (t) => {
+  const costly = await hashPassword('correct', Buffer.alloc(16));
+  const { port, count } = await node(t, {
+    limits: { connections: 200, connectionsPerAddress: 200 },
+    authentication: {
+      methods: ['password'],
+      users: new Map([['ada', { password: costly, groups: [] }]]),
+    },
+  });
+  const clients = await Promise.all(
+    Array.from({ length: 140 }, () => SocksClient.connect(pki, port)),
+  );
+  for (const client of clients) await client.greet(PASSWORD);
+  for (const { tls } of clients) tls.write(Buffer.from('\x01\x03ada\x05wrong'));
+  await until(() => count('password_checks_total', { result: 'busy' }) === 10);
+  const turnedAway = () =>
+    clients.filter(({ tls }) => tls.socket.destroyed && tls.received.length === 0);
+  await until(() => turnedAway().length === 10);
+  for (const { tls } of clients) tls.socket.destroy();
+  await until(() => count('password_checks_total', { result: 'left' }) > 100);
+  t.equal(count('socks_unfinished_total', { reason: 'busy' }), 10);
 });
 
 t.test('the reply to a login waits for the members', async (t) => {

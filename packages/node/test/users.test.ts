@@ -83,6 +83,14 @@ t.test('checks wait for one another, and too many are refused unchecked', async 
   t.equal(await users.check('ada', 'correct'), 'accepted', 'and the next one is checked');
 });
 
+t.test('nothing is checked for whoever left while others were', async (t) => {
+  const users = new Users(host, userList(['ada', 'correct']));
+  let here = true;
+  const checks = Array.from({ length: 4 }, () => users.check('ada', 'correct', () => here));
+  here = false;
+  t.same(await Promise.all(checks), ['accepted', 'accepted', 'left', 'left']);
+});
+
 t.test('replacing the users says whose entries are gone or changed', async (t) => {
   const users = new Users(host, userList(['ada', 'one'], ['bob', 'two'], ['eve', 'three']));
   const before = users.credential('ada')!;
