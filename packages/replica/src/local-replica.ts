@@ -117,6 +117,8 @@ export class LocalReplica implements SharedCache {
       reject(new ReplicaError('closed', 'the replica is shutting down'));
     }
     this.#waiting.clear();
+    this.#started?.reject(new ReplicaError('closed', 'the replica was closed while it started'));
+    this.#started = undefined;
     const discovery = this.#discovery;
     this.#discovery = undefined;
     return new Promise((resolve) => {
