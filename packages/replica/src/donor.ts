@@ -40,8 +40,13 @@ export class Donor {
   }
 
   /** When the needs of those who wait should be looked at again. */
-  deadline(now: number): number {
+  needsDeadline(now: number): number {
     return this.#transfers.some(({ flow }) => !flow) ? now + NEEDS_CHECK_MS : Infinity;
+  }
+
+  /** When `poll` has more for those who are served. */
+  get flowDeadline(): number {
+    return Math.min(...this.#transfers.map(({ flow }) => flow?.deadline ?? Infinity));
   }
 
   handlePull(peer: string, pull: LinkMessage & { kind: 'pull' }, now: number): void {
@@ -89,7 +94,7 @@ export class Donor {
       const buckets = differingBuckets(this.#cache.bucketDigests(), transfer.digests);
       transfer.flow = new RecordFlow(this.#cache, buckets);
     }
-    const records = transfer.flow.next(nowWall);
+    const records = transfer.flow.next(now, nowWall);
     if (records) return { kind: 'records', id, records };
     if (!transfer.flow.ended) return undefined;
     this.drop(peer);

@@ -52,7 +52,8 @@ export class Exchange {
   }
 
   get deadline(): number {
-    return this.#result ? Infinity : this.#heardAt + SILENCE_MS;
+    if (this.#result) return Infinity;
+    return Math.min(this.#heardAt + SILENCE_MS, this.#push?.deadline ?? Infinity);
   }
 
   /** Set once it has ended. */
@@ -81,7 +82,7 @@ export class Exchange {
   }
 
   handleDeadline(now: number): void {
-    if (now >= this.deadline) this.fail(`it sent nothing for ${SILENCE_MS} ms`);
+    if (now >= this.#heardAt + SILENCE_MS) this.fail(`it sent nothing for ${SILENCE_MS} ms`);
   }
 
   drained(now: number): void {
@@ -93,11 +94,11 @@ export class Exchange {
     this.#end(failure);
   }
 
-  poll(nowWall: number): LinkMessage | undefined {
+  poll(now: number, nowWall: number): LinkMessage | undefined {
     const pull = this.#pull;
     this.#pull = undefined;
     if (pull || this.#result || !this.#push) return pull;
-    const records = this.#push.next(nowWall);
+    const records = this.#push.next(now, nowWall);
     if (records) {
       this.#sent += records.length;
       return { kind: 'records', id: 0, records };

@@ -5,16 +5,22 @@ import { DIGESTS_BYTES } from './message.ts';
 const CHUNK_BYTES = 64 * 1024;
 /** Chunks given to a link that has not said that they left. */
 const OUTSTANDING_MAX = 2;
+/**
+ * Between chunks: taking one costs the receiver about 2 ms, so that half of its time is left for
+ * writes. Less: a transfer makes writers wait. More: joining takes longer (16 MB/s).
+ */
+const CHUNK_INTERVAL_MS = 4;
 const BUCKETS = 256;
 const DIGEST_BYTES = DIGESTS_BYTES / BUCKETS;
 
-/** The records of some buckets, chunk by chunk, no faster than the link takes them. */
+/** The records of some buckets, in chunks, no faster than the link and the receiver take them. */
 export class RecordFlow {
   readonly #cache: Cache;
   readonly #buckets: Uint8Array;
   #cursor: ScanCursor | undefined;
   #outstanding = 0;
   #ended = false;
+  #nextAt = -Infinity;
 
   constructor(cache: Cache, buckets: Uint8Array) {
     this.#cache = cache;
@@ -27,18 +33,24 @@ export class RecordFlow {
     return this.#ended;
   }
 
+  /** When more can be given out; Infinity while the link must drain, or when all were. */
+  get deadline(): number {
+    return this.#ended || this.#outstanding >= OUTSTANDING_MAX ? Infinity : this.#nextAt;
+  }
+
   drained(): void {
     this.#outstanding = 0;
   }
 
-  /** Undefined when the link must drain first, or when all were given out. */
-  next(nowWall: number): readonly TransferRecord[] | undefined {
-    while (!this.#ended && this.#outstanding < OUTSTANDING_MAX) {
+  /** Undefined before `deadline`. */
+  next(now: number, nowWall: number): readonly TransferRecord[] | undefined {
+    while (this.deadline <= now) {
       const { records, next } = this.#cache.scan(this.#cursor, this.#buckets, CHUNK_BYTES, nowWall);
       this.#cursor = next;
       this.#ended = next === undefined;
       if (records.length === 0) continue;
       this.#outstanding += 1;
+      this.#nextAt = now + CHUNK_INTERVAL_MS;
       return records.map((record) => (record.tombstone ? { ...record, value: undefined } : record));
     }
     return undefined;

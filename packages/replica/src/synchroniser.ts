@@ -63,7 +63,8 @@ export class Synchroniser {
   }
 
   get deadline(): number {
-    return this.#tickAt;
+    const exchange = this.#exchange?.deadline ?? Infinity;
+    return Math.min(this.#tickAt, exchange, this.#donor.flowDeadline);
   }
 
   pollEvent(): SynchroniserEvent | undefined {
@@ -121,8 +122,7 @@ export class Synchroniser {
     if (this.#state !== 'ready') this.#join(now);
     else this.#compare(now);
     const next = this.#state === 'ready' ? this.#compareAt : now + TICK_MS;
-    const exchange = this.#exchange?.deadline ?? Infinity;
-    this.#tickAt = Math.min(next, exchange, this.#donor.deadline(now));
+    this.#tickAt = Math.min(next, this.#donor.needsDeadline(now));
   }
 
   /** Hands what is to be said to the group's links, as much as they take. */
@@ -135,7 +135,7 @@ export class Synchroniser {
     }
     const exchange = this.#exchange;
     for (;;) {
-      const message = exchange?.poll(nowWall);
+      const message = exchange?.poll(now, nowWall);
       if (!exchange || !message) break;
       group.sendLink(exchange.peer, encodeLinkMessage(message));
     }
