@@ -97,7 +97,7 @@ export class SystemPort implements Port {
     });
   }
 
-  /** What the kernel refuses of a bound socket (no such interface, not a group) is a failure too. */
+  /** What the kernel refuses of a bound socket (no interface, not a group) is a failure too. */
   #bind(socket: Socket, { address, port }: Endpoint, bound: () => void): void {
     socket.bind({ address, port }, () => {
       if (this.#closed) return;
