@@ -155,15 +155,14 @@ export class SimulatedCluster {
   get settled(): boolean {
     const lives = this.alive;
     const incarnations = lives.map(({ replica }) => replica.group.incarnation).sort();
-    const digests = new Set(lives.map(({ replica }) => hex(replica.cache.digest())));
+    const digests = () => new Set(lives.map(({ replica }) => hex(replica.cache.digest())));
     return (
-      digests.size <= 1 &&
       lives.every(({ replica }) => {
         const { group } = replica;
         const view = [group.incarnation, ...group.members.map((peer) => peer.incarnation)].sort();
         const idle = group.outbound.acknowledged === group.outbound.sequence;
         return replica.state === 'ready' && idle && view.join() === incarnations.join();
-      })
+      }) && digests().size <= 1
     );
   }
 
