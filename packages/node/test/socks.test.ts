@@ -144,7 +144,11 @@ t.test('a wrong password and an unknown user get the same answer', async (t) => 
 
 t.test('a password that nobody had time to check gets no verdict', async (t) => {
   const costly = await hashPassword('correct', Buffer.alloc(16));
-  const { port, count } = await node(t, {
+  const {
+    node: running,
+    port,
+    count,
+  } = await node(t, {
     limits: { connections: 200, connectionsPerAddress: 200 },
     authentication: {
       methods: ['password'],
@@ -156,13 +160,14 @@ t.test('a password that nobody had time to check gets no verdict', async (t) => 
   );
   for (const client of clients) await client.greet(PASSWORD);
   for (const { tls } of clients) tls.write(Buffer.from('\x01\x03ada\x05wrong'));
-  await until(() => count('password_checks_total', { result: 'busy' }) === 10);
+  const busy = () => count('password_checks_total', { result: 'busy' });
+  await until(() => busy() > 0);
   const turnedAway = () =>
     clients.filter(({ tls }) => tls.socket.destroyed && tls.received.length === 0);
-  await until(() => turnedAway().length === 10);
-  for (const { tls } of clients) tls.socket.destroy();
-  await until(() => count('password_checks_total', { result: 'left' }) > 100);
-  t.equal(count('socks_unfinished_total', { reason: 'busy' }), 10);
+  await until(() => turnedAway().length > 0 && turnedAway().length === busy());
+  t.equal(count('socks_unfinished_total', { reason: 'busy' }), busy());
+  await running.stop();
+  t.ok(count('password_checks_total', { result: 'left' }) > 0, 'a stop waits for no turn');
 });
 
 t.test('the reply to a login waits for the members', async (t) => {
