@@ -87,9 +87,9 @@ export class Cluster {
 
   /**
    * The first answer that a node gives to the request, be it a failure. Nothing of the application
-   * has been sent before the answer, so a request whose node was lost goes to the next node, and one
-   * whose node is silent goes to the next as well. Rejects with a ClientError when none is left or
-   * the signal aborts.
+   * has been sent before the answer, so a request whose node was lost goes to the next node, and
+   * one whose node is silent goes to the next as well. Rejects with a ClientError when none is left
+   * or the signal aborts.
    */
   ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
     const tried = new Set<number>();

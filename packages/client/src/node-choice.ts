@@ -162,7 +162,8 @@ export class NodeChoice {
 
   /**
    * The best node for a request that has not been tried there: the preferred one, other good ones
-   * by delay, unknown ones, suspects. A failed one is the last resort, and only after its first wait.
+   * by delay, unknown ones, suspects. A failed one is the last resort, and only after its first
+   * wait.
    */
   next(tried: ReadonlySet<number>, now: number): number | undefined {
     const open = this.#ranked().filter((node) => !tried.has(node));
