@@ -8,6 +8,7 @@ import { Checker } from './checker.ts';
 const GROUP = { address: '239.192.0.1', port: 13_080 };
 const OWN_PORT = 13_081;
 export const TABLE = 1;
+const TOMBSTONE_SKEW_MS = 5_000;
 
 /** One life of a member: from its start to its crash. */
 export interface Life {
@@ -48,7 +49,7 @@ export class SimulatedCluster {
           segmentBytes: 128 * 1024,
           digestKey,
           random,
-          tombstoneSkewMs: 5_000,
+          tombstoneSkewMs: TOMBSTONE_SKEW_MS,
         }),
       { name: memberName, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
     );
@@ -175,13 +176,16 @@ export class SimulatedCluster {
     if (!life.alive) return;
     life.host.perform(() =>
       life.driver.run((now) => {
+        const { cache } = life.replica;
+        const key = keyText === undefined ? undefined : Buffer.from(keyText);
+        const held = () => cache.get(TABLE, key ?? Buffer.alloc(0), life.replica.wall(now));
+        const before = held();
         const after = life.replica.group.outbound.sequence;
         const started = start(life, now);
         if (!('ticket' in started)) return;
-        const { cache } = life.replica;
-        const key = keyText === undefined ? undefined : Buffer.from(keyText);
-        const held = cache.get(TABLE, key ?? Buffer.alloc(0), life.replica.wall(now));
-        const expiresAt = held?.expiresAt ?? Infinity;
+        // A tombstone ends with what it deletes, and the skew.
+        const tombstoneEnd = (before?.expiresAt ?? Infinity) + TOMBSTONE_SKEW_MS;
+        const expiresAt = held()?.expiresAt ?? tombstoneEnd;
         const version = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
         this.checker.wrote({ life, ticket: started.ticket, key, version, after, expiresAt });
       }),
