@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { Endpoint, Host, Log } from '@argyle/host';
+import type { Endpoint, Host, Log, MetricFamily } from '@argyle/host';
 import { Cluster } from './cluster.ts';
 import { Counters } from './counters.ts';
 import { ClientError } from './errors.ts';
@@ -8,7 +8,7 @@ import { endpointLabel } from './label.ts';
 import type { ClientOptions } from './options.ts';
 import { CREDENTIAL_BYTES_MAX } from './socks-dialogue.ts';
 import { SocksPort } from './socks-port.ts';
-import { clusterView, metricFamilies, type ClientFacts, type MetricFamily } from './status.ts';
+import { clusterView, metricFamilies, type ClientFacts } from './status.ts';
 
 /**
  * A local SOCKS5 port that leads into the cluster. Order of calls: start, perhaps drain, stop;

@@ -1,19 +1,7 @@
+import type { MetricFamily, MetricValue } from '@argyle/host';
 import type { ClusterStatus } from './cluster.ts';
 import type { Counters } from './counters.ts';
 import type { TunnelTotals } from './socks-port.ts';
-
-/** Counters and gauges in the shape that the admin endpoint shows. */
-export interface MetricFamily {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge';
-  readonly values: readonly MetricValue[];
-}
-
-export interface MetricValue {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
 
 /** All that a client shows is made of these. */
 export interface ClientFacts {

@@ -3,5 +3,6 @@ export type { Channel, Endpoint, LinkEnd, LinkInput, Machine, Output } from './m
 export { Driver } from './driver.ts';
 export type { DriverHandlers } from './driver.ts';
 export type { Log } from './log.ts';
+export type { MetricFamily, MetricValue } from './metric.ts';
 export { openTunnel } from './tunnel.ts';
 export type { Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';

@@ -1,16 +1,4 @@
-/** Structurally the endpoint's metric family, so that nothing has to be translated. */
-export interface MetricFamily {
-  /** Without the prefix `argyle_`. */
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge';
-  readonly values: readonly MetricValue[];
-}
-
-export interface MetricValue {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
+import type { MetricFamily } from '@argyle/host';
 
 /** Counts by the values of its labels; a label takes its values from a small union. */
 export class Counter<Labels extends readonly string[] = readonly []> {

@@ -1,4 +1,3 @@
-export type { MetricFamily, MetricValue } from './counter.ts';
 export { Node } from './node.ts';
 export type { NodeDependencies, Readiness } from './node.ts';
 export type { CacheHandlers, NodeCache, OpenCache } from './node-cache.ts';
@@ -7,7 +6,6 @@ export { NodeError } from './node-error.ts';
 export type { NodeErrorCode } from './node-error.ts';
 export type {
   AuthenticationOptions,
-  GroupOptions,
   LimitOptions,
   NodeOptions,
   Rule,

@@ -1,6 +1,7 @@
+import type { MetricFamily } from '@argyle/host';
 import type { HelloRefusal } from './client-hello.ts';
 import type { KeepEnd } from './connection-sessions.ts';
-import { Counter, type MetricFamily } from './counter.ts';
+import { Counter } from './counter.ts';
 import type { HoldEnd } from './hold.ts';
 import { FULL_REASONS, type FullReason } from './session-store.ts';
 import type { PasswordResult } from './users.ts';

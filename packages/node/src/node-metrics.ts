@@ -1,6 +1,7 @@
+import type { MetricFamily, MetricValue } from '@argyle/host';
 import type { ReplicaStatus } from '@argyle/replica';
 import type { ConnectionTable } from './connection-table.ts';
-import { gauge, type MetricFamily, type MetricValue } from './counter.ts';
+import { gauge } from './counter.ts';
 import type { NodeCounters } from './node-counters.ts';
 import type { Tunnels } from './tunnels.ts';
 

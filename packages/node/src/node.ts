@@ -1,6 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import type { Endpoint, Host, Log } from '@argyle/host';
-import type { MetricFamily } from './counter.ts';
+import type { Endpoint, Host, Log, MetricFamily } from '@argyle/host';
 import { Dialer } from './dialer.ts';
 import { createFrontParts, type FrontParts } from './front-parts.ts';
 import { replicaOf, type NodeCache, type OpenCache } from './node-cache.ts';

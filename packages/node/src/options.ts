@@ -1,4 +1,5 @@
 import type { Endpoint } from '@argyle/host';
+import type { LocalGroupOptions } from '@argyle/replica';
 
 /**
  * All that a node is told; the CLI makes it from a configuration file. Nothing in it is optional.
@@ -8,7 +9,7 @@ export interface NodeOptions {
   readonly name: string;
   readonly listen: Endpoint;
   readonly tls: TlsOptions;
-  readonly group: GroupOptions;
+  readonly group: LocalGroupOptions;
   readonly cache: { readonly capacityBytes: number };
   readonly sessions: SessionOptions;
   readonly authentication: AuthenticationOptions;
@@ -30,20 +31,6 @@ export interface TlsOptions {
   readonly serverName: string;
   readonly clientCertificate: 'none' | 'optional' | 'required';
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-}
-
-export interface GroupOptions {
-  /** 32 bytes. */
-  readonly clusterKey: Uint8Array;
-  readonly address: Endpoint;
-  readonly interfaceAddress: string;
-  readonly ownPort: number;
-  readonly multicastTtl: number;
-  readonly segmentBytes: number;
-  /** Find members by multicast DNS. */
-  readonly mdns: boolean;
-  /** Own endpoints of members that are greeted at the start. */
-  readonly members: readonly Endpoint[];
 }
 
 export interface SessionOptions {

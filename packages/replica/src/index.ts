@@ -17,7 +17,7 @@ export type {
   SelfStatus,
 } from './status.ts';
 export { LocalReplica } from './local-replica.ts';
-export type { LocalReplicaOptions } from './local-replica.ts';
+export type { LocalGroupOptions, LocalReplicaOptions } from './local-replica.ts';
 export { Replica } from './replica.ts';
 export type { ReplicaEvent, WriteStart } from './replica.ts';
 export type { ExchangeResult } from './exchange.ts';

@@ -23,21 +23,26 @@ export interface LocalReplicaOptions {
   readonly host: Host;
   readonly log: Log;
   readonly name: string;
-  readonly group: {
-    readonly clusterKey: Uint8Array;
-    readonly address: Endpoint;
-    readonly interfaceAddress: string;
-    readonly ownPort: number;
-    readonly multicastTtl: number;
-    readonly segmentBytes: number;
-    readonly mdns: boolean;
-    readonly members: readonly Endpoint[];
-  };
+  readonly group: LocalGroupOptions;
   readonly cache: { readonly capacityBytes: number };
   /** Called whenever the state or its reason changes. */
   readonly stateChanged: (state: SelfState, reason: string) => void;
   /** It cannot go on: its name is in use, or a socket broke. */
   readonly failed: (error: Error) => void;
+}
+
+export interface LocalGroupOptions {
+  /** 32 bytes. */
+  readonly clusterKey: Uint8Array;
+  readonly address: Endpoint;
+  readonly interfaceAddress: string;
+  readonly ownPort: number;
+  readonly multicastTtl: number;
+  readonly segmentBytes: number;
+  /** Find members by multicast DNS. */
+  readonly mdns: boolean;
+  /** Own endpoints of members that are greeted at the start. */
+  readonly members: readonly Endpoint[];
 }
 
 interface Waiting {
