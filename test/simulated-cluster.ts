@@ -183,9 +183,8 @@ export class SimulatedCluster {
         const after = life.replica.group.outbound.sequence;
         const started = start(life, now);
         if (!('ticket' in started)) return;
-        // A tombstone ends with what it deletes, and the skew.
-        const tombstoneEnd = (before?.expiresAt ?? Infinity) + TOMBSTONE_SKEW_MS;
-        const expiresAt = held()?.expiresAt ?? tombstoneEnd;
+        // A delete may be forgotten once what it deletes would have expired.
+        const expiresAt = (held() ?? before)?.expiresAt ?? Infinity;
         const version = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
         this.checker.wrote({ life, ticket: started.ticket, key, version, after, expiresAt });
       }),
