@@ -240,7 +240,7 @@ export class Group implements Machine<GroupEvent> {
     }
     if (segment.packet <= peer.beatPacket) return this.#drop('stale', from);
     peer.beatPacket = segment.packet;
-    peer.endpoint = { address: from.address, port: beat.ownPort };
+    peer.endpoint = beat.own;
     peer.skewMs = beat.wallMs - (now + this.#offsetMs);
     if (this.#membership.handleHeartbeat(peer, beat, now)) this.beatSoon(now);
     this.#settle(now);
@@ -261,7 +261,9 @@ export class Group implements Machine<GroupEvent> {
     const data = decodeData(segment.body);
     if (!data) return this.#drop('malformed', from);
     if (!peer.inbound) return this.#drop('not followed', from);
+    const { malformed } = peer.inbound;
     const reception = peer.inbound.accept(data);
+    if (peer.inbound.malformed > malformed) this.#drop('malformed', from);
     if (reception !== 'new') this.#drop(reception, from);
     peer.owe(data.urgent || reception !== 'new', now);
   }
@@ -354,7 +356,7 @@ export class Group implements Machine<GroupEvent> {
     const body = encodeHeartbeat({
       name: this.#options.name,
       note,
-      ownPort: own.port,
+      own,
       uptimeMs: now - this.#startedAt,
       wallMs: now + this.#offsetMs,
       highest: this.#outbound.sequence,

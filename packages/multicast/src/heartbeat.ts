@@ -6,6 +6,8 @@
  * +---------------+---------------+-------------------------------+
  * | name len (8)  | note len (8)  |         own port (16)         |
  * +---------------+---------------+-------------------------------+
+ * |                    own address, IPv4 (32)                     |
+ * +---------------------------------------------------------------+
  * |                      uptime, ms (64)                          |
  * +---------------------------------------------------------------+
  * |                      wall clock, ms (64)                      |
@@ -20,9 +22,10 @@
  * |     joined at (64), received (64), applied (64) } ...
  * +---------------------------------------------------------------+
  */
+import type { Endpoint } from '@argyle/host';
 import { INCARNATION_BYTES, readCount, writeCount } from './segment.ts';
 
-const FIXED_BYTES = 32 + INCARNATION_BYTES;
+const FIXED_BYTES = 36 + INCARNATION_BYTES;
 export const ENTRY_BYTES = INCARNATION_BYTES + 25;
 export const NAME_BYTES_MAX = 64;
 export const NOTE_BYTES_MAX = 64;
@@ -46,7 +49,8 @@ export interface Entry {
 export interface Heartbeat {
   readonly name: string;
   readonly note: Uint8Array;
-  readonly ownPort: number;
+  /** Where unicast and links reach the sender; sealed, so nobody else can say where it is. */
+  readonly own: Endpoint;
   readonly uptimeMs: number;
   readonly wallMs: number;
   readonly highest: number;
@@ -66,13 +70,14 @@ export function encodeHeartbeat(beat: Heartbeat): Buffer {
   const body = Buffer.alloc(entriesAt + beat.entries.length * ENTRY_BYTES);
   body[0] = name.length;
   body[1] = beat.note.length;
-  body.writeUInt16BE(beat.ownPort, 2);
-  writeCount(body, Math.max(0, Math.floor(beat.uptimeMs)), 4);
-  writeCount(body, Math.max(0, Math.floor(beat.wallMs)), 12);
-  writeCount(body, beat.highest, 20);
-  body.writeUInt16BE(beat.viewSize, 28);
-  body.writeUInt16BE(beat.entries.length, 30);
-  body.write(beat.leastOfView, 32, 'hex');
+  body.writeUInt16BE(beat.own.port, 2);
+  beat.own.address.split('.').forEach((part, index) => body.writeUInt8(Number(part), 4 + index));
+  writeCount(body, Math.max(0, Math.floor(beat.uptimeMs)), 8);
+  writeCount(body, Math.max(0, Math.floor(beat.wallMs)), 16);
+  writeCount(body, beat.highest, 24);
+  body.writeUInt16BE(beat.viewSize, 32);
+  body.writeUInt16BE(beat.entries.length, 34);
+  body.write(beat.leastOfView, 36, 'hex');
   body.set(name, FIXED_BYTES);
   body.set(beat.note, FIXED_BYTES + name.length);
   beat.entries.forEach((entry, index) => {
@@ -90,15 +95,15 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
   if (body.length < FIXED_BYTES) return undefined;
   const nameBytes = body[0] ?? 0;
   const noteBytes = body[1] ?? 0;
-  const count = body.readUInt16BE(30);
+  const count = body.readUInt16BE(34);
   const entriesAt = FIXED_BYTES + nameBytes + noteBytes;
   if (nameBytes === 0 || nameBytes > NAME_BYTES_MAX || noteBytes > NOTE_BYTES_MAX) return undefined;
   if (body.length !== entriesAt + count * ENTRY_BYTES) return undefined;
-  const ownPort = body.readUInt16BE(2);
-  const uptimeMs = readCount(body, 4);
-  const wallMs = readCount(body, 12);
-  const highest = readCount(body, 20);
-  if (ownPort === 0 || uptimeMs + wallMs + highest === Infinity) return undefined;
+  const own = { address: body.subarray(4, 8).join('.'), port: body.readUInt16BE(2) };
+  const uptimeMs = readCount(body, 8);
+  const wallMs = readCount(body, 16);
+  const highest = readCount(body, 24);
+  if (own.port === 0 || uptimeMs + wallMs + highest === Infinity) return undefined;
   const entries: Entry[] = [];
   for (let at = entriesAt; at < body.length; at += ENTRY_BYTES) {
     const entry = decodeEntry(body, at);
@@ -107,12 +112,12 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
   return {
     name: body.toString('utf8', FIXED_BYTES, FIXED_BYTES + nameBytes),
     note: Uint8Array.from(body.subarray(FIXED_BYTES + nameBytes, entriesAt)),
-    ownPort,
+    own,
     uptimeMs,
     wallMs,
     highest,
-    viewSize: body.readUInt16BE(28),
-    leastOfView: body.toString('hex', 32, 32 + INCARNATION_BYTES),
+    viewSize: body.readUInt16BE(32),
+    leastOfView: body.toString('hex', 36, 36 + INCARNATION_BYTES),
     entries,
   };
 }

@@ -9,7 +9,7 @@ const BRAVO = '0b'.repeat(16);
 const beat: Heartbeat = {
   name: 'node-1',
   note: Uint8Array.of(2, 7),
-  ownPort: 13081,
+  own: { address: '198.18.0.7', port: 13081 },
   uptimeMs: 5_000,
   wallMs: 1_900_000_000_123,
   highest: 2 ** 40,
@@ -41,7 +41,7 @@ t.test(
 );
 
 t.test('a heartbeat that leads nowhere, or counts beyond all counting, is refused', (t) => {
-  t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, ownPort: 0 })), undefined);
+  t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, own: { ...beat.own, port: 0 } })), undefined);
   for (const field of ['uptimeMs', 'wallMs', 'highest']) {
     t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, [field]: 2 ** 48 })), undefined, field);
   }

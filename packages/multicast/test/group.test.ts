@@ -245,6 +245,24 @@ t.test('recordings of a dead member move nobody who started later', (t) => {
   t.end();
 });
 
+t.test('a heartbeat that somebody sends on from elsewhere leads nobody there', (t) => {
+  const cluster = new SimulatedGroup({ seed: 18 });
+  const alpha = cluster.start('alpha');
+  cluster.simulator.run(100);
+  const elsewhere = { address: '198.18.0.99', port: 1 };
+  cluster.simulator.network.tap = (bytes) => {
+    const copy = bytes.slice();
+    alpha.driver.run((now) => alpha.group.handleDatagram(copy, elsewhere, 'group', now));
+  };
+  const bravo = cluster.start('bravo');
+  cluster.until(() => alpha.group.members.length === 1 && bravo.group.members.length === 1);
+  cluster.simulator.run(3_000);
+  t.same(alpha.group.members[0]?.endpoint, { address: bravo.host.address, port: OWN_PORT });
+  t.same(cluster.gone(alpha), []);
+  t.ok(alpha.group.linked(bravo.group.incarnation));
+  t.end();
+});
+
 t.test('another cluster on the same group is counted, told once, and changes nothing', (t) => {
   const cluster = new SimulatedGroup({ seed: 13 });
   const [alpha] = cluster.assemble('alpha', 'bravo');
