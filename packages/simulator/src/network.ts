@@ -1,7 +1,6 @@
 import type { Channel, Endpoint } from '@argyle/host';
 import type { Random } from './random.ts';
-import type { SimulatedPort } from './simulated-port.ts';
-import type { Simulator } from './simulator.ts';
+import type { Schedule } from './schedule.ts';
 
 /** Each fault is one option; all are off by default but the delay. */
 export interface NetworkFaults {
@@ -42,22 +41,30 @@ interface Datagram {
   readonly channel: Channel;
 }
 
-/** Datagrams between simulated ports, and who can reach whom. */
-export class Network {
+/** What is attached to a network. */
+export interface NetworkPort {
+  readonly own: Endpoint;
+  readonly group: Endpoint;
+  readonly host: { readonly name: string };
+  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): void;
+}
+
+/** Datagrams between ports, and who can reach whom. */
+export class Network<Attached extends NetworkPort = NetworkPort> {
   faults: NetworkFaults;
   /** Sees every datagram once as it is sent, before any fault. */
   tap: ((bytes: Uint8Array) => void) | undefined;
-  readonly #simulator: Simulator;
+  readonly #schedule: Schedule;
   readonly #random: Random;
-  readonly #ports = new Set<SimulatedPort>();
+  readonly #ports = new Set<Attached>();
   readonly #cuts = new Set<string>();
   /** Until when the endpoint of a dead process takes connections. */
   readonly #dying = new Map<string, number>();
   readonly #recording: Datagram[] = [];
 
-  constructor(simulator: Simulator, faults: Partial<NetworkFaults>) {
-    this.#simulator = simulator;
-    this.#random = simulator.random.fork();
+  constructor(schedule: Schedule, random: Random, faults: Partial<NetworkFaults>) {
+    this.#schedule = schedule;
+    this.#random = random;
     this.faults = { ...QUIET, ...faults };
   }
 
@@ -85,21 +92,21 @@ export class Network {
     return !this.#cuts.has(`${from}>${to}`);
   }
 
-  attach(port: SimulatedPort): void {
+  attach(port: Attached): void {
     this.#ports.add(port);
   }
 
-  detach(port: SimulatedPort): void {
+  detach(port: Attached): void {
     if (!this.#ports.delete(port)) return;
     const endpoint = `${port.own.address}:${port.own.port}`;
-    this.#dying.set(endpoint, this.#simulator.now + this.faults.dyingMs);
+    this.#dying.set(endpoint, this.#schedule.now + this.faults.dyingMs);
   }
 
   isDying({ address, port }: Endpoint): boolean {
-    return (this.#dying.get(`${address}:${port}`) ?? -1) > this.#simulator.now;
+    return (this.#dying.get(`${address}:${port}`) ?? -1) > this.#schedule.now;
   }
 
-  portAt(endpoint: Endpoint): SimulatedPort | undefined {
+  portAt(endpoint: Endpoint): Attached | undefined {
     for (const port of this.#ports) {
       if (port.own.address === endpoint.address && port.own.port === endpoint.port) return port;
     }
@@ -110,7 +117,7 @@ export class Network {
     return this.faults.delayMinMs + this.#random.exponential(this.faults.delayMeanMs);
   }
 
-  multicast(from: SimulatedPort, bytes: Uint8Array): void {
+  multicast(from: Attached, bytes: Uint8Array): void {
     this.tap?.(bytes);
     for (const to of this.#ports) {
       if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
@@ -118,13 +125,13 @@ export class Network {
     }
   }
 
-  unicast(from: SimulatedPort, bytes: Uint8Array, endpoint: Endpoint): void {
+  unicast(from: Attached, bytes: Uint8Array, endpoint: Endpoint): void {
     this.tap?.(bytes);
     const to = this.portAt(endpoint);
     if (to) this.#send(from, to, bytes, 'own');
   }
 
-  #send(from: SimulatedPort, to: SimulatedPort, bytes: Uint8Array, channel: Channel): void {
+  #send(from: Attached, to: Attached, bytes: Uint8Array, channel: Channel): void {
     const { loss, ownLoss, duplicate, replay } = this.faults;
     if (replay > 0) this.#replay(to, { bytes: bytes.slice(), from: from.own, channel });
     if (this.#random.chance(from === to ? ownLoss : loss)) return;
@@ -134,7 +141,7 @@ export class Network {
     if (from !== to && this.#random.chance(duplicate)) this.#deliver(to, datagram, reached);
   }
 
-  #replay(to: SimulatedPort, heard: Datagram): void {
+  #replay(to: Attached, heard: Datagram): void {
     const kept = this.#random.below(RECORDING_MAX);
     this.#recording[Math.min(kept, this.#recording.length)] = heard;
     if (!this.#random.chance(this.faults.replay)) return;
@@ -143,8 +150,8 @@ export class Network {
     this.#deliver(to, { ...old, from }, () => true);
   }
 
-  #deliver(to: SimulatedPort, { bytes, from, channel }: Datagram, reached: () => boolean): void {
-    this.#simulator.after(this.delay(), () => {
+  #deliver(to: Attached, { bytes, from, channel }: Datagram, reached: () => boolean): void {
+    this.#schedule.after(this.delay(), () => {
       if (this.#ports.has(to) && reached()) to.deliver(bytes.slice(), from, channel);
     });
   }

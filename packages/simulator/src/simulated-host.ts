@@ -1,16 +1,18 @@
 import type { Cancel, Host, Port, PortHandlers, PortOptions } from '@argyle/host';
+import type { Network } from './network.ts';
 import type { Random } from './random.ts';
-import { SimulatedPort } from './simulated-port.ts';
-import type { Simulator } from './simulator.ts';
+import type { Schedule } from './schedule.ts';
+import { type PortHost, SimulatedPort } from './simulated-port.ts';
 
 /** Wall time at the start of every run; that it is not 0 finds forgotten offsets. */
 const WALL_START_MS = 1_900_000_000_000;
 
 /** A machine that can be crashed, stopped for a while, and given a wrong clock. */
-export class SimulatedHost implements Host {
+export class SimulatedHost implements Host, PortHost {
   readonly name: string;
   readonly address: string;
-  readonly simulator: Simulator;
+  readonly schedule: Schedule;
+  readonly network: Network<SimulatedPort>;
   readonly #random: Random;
   #ports = new Set<SimulatedPort>();
   #wallSkewMs = 0;
@@ -20,15 +22,22 @@ export class SimulatedHost implements Host {
   #held: (() => void)[] = [];
   #nextPort = 40_000;
 
-  constructor(simulator: Simulator, options: { name: string; address: string }) {
-    this.simulator = simulator;
+  constructor(options: {
+    name: string;
+    address: string;
+    schedule: Schedule;
+    network: Network<SimulatedPort>;
+    random: Random;
+  }) {
+    this.schedule = options.schedule;
+    this.network = options.network;
     this.name = options.name;
     this.address = options.address;
-    this.#random = simulator.random.fork();
+    this.#random = options.random;
   }
 
   now(): number {
-    return this.simulator.now;
+    return this.schedule.now;
   }
 
   wallOffset(): number {
@@ -42,7 +51,7 @@ export class SimulatedHost implements Host {
   after(delayMs: number, wake: () => void): Cancel {
     const life = this.#life;
     let cancelled = false;
-    const cancelTask = this.simulator.after(delayMs, () => {
+    const cancelTask = this.schedule.after(delayMs, () => {
       this.perform(() => {
         if (!cancelled && life === this.#life) wake();
       });

@@ -1,5 +1,6 @@
 import type { Channel, Endpoint, LinkEnd, Port, PortHandlers } from '@argyle/host';
-import type { SimulatedHost } from './simulated-host.ts';
+import type { Network } from './network.ts';
+import type { Schedule } from './schedule.ts';
 
 /** A connection attempt into nowhere ends after this. */
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -9,6 +10,15 @@ const STALL_RETRY_MS = 100;
 const STALL_LIMIT_MS = 3_000;
 /** 800 Mbit/s. */
 const LINK_BYTES_PER_MS = 100_000;
+
+/** The machine that a port is on. */
+export interface PortHost {
+  readonly name: string;
+  readonly schedule: Schedule;
+  readonly network: Network<SimulatedPort>;
+  /** Runs work of its process: now, or when it goes on. */
+  perform(work: () => void): void;
+}
 
 /** One side of a link: bytes are delivered to it in order. */
 interface LinkSide {
@@ -25,7 +35,7 @@ interface LinkSide {
 }
 
 export class SimulatedPort implements Port {
-  readonly host: SimulatedHost;
+  readonly host: PortHost;
   readonly own: Endpoint;
   readonly group: Endpoint;
   readonly #handlers: PortHandlers;
@@ -35,7 +45,7 @@ export class SimulatedPort implements Port {
   #open = false;
 
   constructor(
-    host: SimulatedHost,
+    host: PortHost,
     options: { own: Endpoint; group: Endpoint },
     handlers: PortHandlers,
     released: () => void,
@@ -60,7 +70,7 @@ export class SimulatedPort implements Port {
   deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): void {
     this.host.perform(() => {
       if (!this.#open) return;
-      this.host.simulator.record(`${from.address} ${this.host.name} ${channel}`, bytes);
+      this.host.schedule.record(`${from.address} ${this.host.name} ${channel}`, bytes);
       this.#handlers.datagram(bytes, from, channel);
     });
   }
@@ -77,10 +87,10 @@ export class SimulatedPort implements Port {
     const near = side(this, link);
     this.#links.set(link, near);
     const give = (reason: LinkEnd) => () => this.#end(near, reason);
-    this.host.simulator.after(2 * this.#network.delay(), () => {
+    this.host.schedule.after(2 * this.#network.delay(), () => {
       const peer = this.#network.portAt(to);
       if (peer && !this.#connected(peer)) {
-        this.host.simulator.after(CONNECT_TIMEOUT_MS, give('unreachable'));
+        this.host.schedule.after(CONNECT_TIMEOUT_MS, give('unreachable'));
       } else if (!peer) {
         give(this.#network.isDying(to) ? 'reset' : 'refused')();
       } else if (this.#links.has(link)) {
@@ -95,7 +105,7 @@ export class SimulatedPort implements Port {
     const copy = bytes.slice();
     const far = near.other;
     send(far, bytes.length, () => {
-      far.port.host.simulator.record(`${this.host.name} ${far.port.host.name} link`, copy);
+      far.port.host.schedule.record(`${this.host.name} ${far.port.host.name} link`, copy);
       far.port.#handlers.link({ kind: 'bytes', link: far.link, bytes: copy });
     });
     near.unsent += 1;
@@ -124,7 +134,7 @@ export class SimulatedPort implements Port {
   }
 
   get #network() {
-    return this.host.simulator.network;
+    return this.host.network;
   }
 
   #connected(peer: SimulatedPort): boolean {
@@ -155,10 +165,10 @@ export class SimulatedPort implements Port {
     const port = to.port;
     if (!port.#links.has(to.link)) return;
     if (peer && !port.#connected(peer)) {
-      const { simulator } = port.host;
-      to.stalledSince = Math.min(to.stalledSince, simulator.now);
-      if (simulator.now - to.stalledSince > STALL_LIMIT_MS) port.#end(to, 'unreachable');
-      else simulator.after(STALL_RETRY_MS, () => SimulatedPort.deliverNext(to));
+      const { schedule } = port.host;
+      to.stalledSince = Math.min(to.stalledSince, schedule.now);
+      if (schedule.now - to.stalledSince > STALL_LIMIT_MS) port.#end(to, 'unreachable');
+      else schedule.after(STALL_RETRY_MS, () => SimulatedPort.deliverNext(to));
       return;
     }
     to.stalledSince = Infinity;
@@ -184,9 +194,9 @@ function side(port: SimulatedPort, link: number): LinkSide {
 
 /** Each thing sent has a delivery of its own; one that is stalled delivers what is first then. */
 function send(to: LinkSide, sizeBytes: number, work: () => void): void {
-  const { simulator } = to.port.host;
+  const { schedule, network } = to.port.host;
   to.waiting.push(work);
-  const arrives = simulator.now + simulator.network.delay();
+  const arrives = schedule.now + network.delay();
   to.lastAt = Math.max(to.lastAt, arrives) + sizeBytes / LINK_BYTES_PER_MS;
-  simulator.after(to.lastAt - simulator.now, () => SimulatedPort.deliverNext(to));
+  schedule.after(to.lastAt - schedule.now, () => SimulatedPort.deliverNext(to));
 }

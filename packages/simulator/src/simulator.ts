@@ -2,7 +2,9 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Cancel } from '@argyle/host';
 import { Network, type NetworkFaults } from './network.ts';
 import { Random } from './random.ts';
+import type { Schedule } from './schedule.ts';
 import { SimulatedHost } from './simulated-host.ts';
+import type { SimulatedPort } from './simulated-port.ts';
 
 export interface SimulatorOptions {
   readonly seed: number;
@@ -14,8 +16,8 @@ export interface SimulatorOptions {
  * in one heap, ordered by time and then by insertion, so a run is a plain loop and two runs of one
  * seed are the same run: `digest` says so.
  */
-export class Simulator {
-  readonly network: Network;
+export class Simulator implements Schedule {
+  readonly network: Network<SimulatedPort>;
   readonly random: Random;
   readonly #trace: Hash = createHash('sha256');
   readonly #heap: Task[] = [];
@@ -25,7 +27,7 @@ export class Simulator {
 
   constructor(options: SimulatorOptions) {
     this.random = new Random(options.seed);
-    this.network = new Network(this, options.faults ?? {});
+    this.network = new Network(this, this.random.fork(), options.faults ?? {});
   }
 
   get now(): number {
@@ -36,7 +38,13 @@ export class Simulator {
   host(name: string): SimulatedHost {
     const known = this.#hosts.get(name);
     if (known) return known;
-    const host = new SimulatedHost(this, { name, address: `198.18.0.${this.#hosts.size + 1}` });
+    const host = new SimulatedHost({
+      name,
+      address: `198.18.0.${this.#hosts.size + 1}`,
+      schedule: this,
+      network: this.network,
+      random: this.random.fork(),
+    });
     this.#hosts.set(name, host);
     return host;
   }
@@ -77,7 +85,6 @@ export class Simulator {
     };
   }
 
-  /** Everything delivered goes in here. */
   record(what: string, bytes: Uint8Array): void {
     this.#trace.update(`${this.#now.toFixed(6)} ${what} ${bytes.length}\n`).update(bytes);
   }

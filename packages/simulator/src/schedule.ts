@@ -1,0 +1,9 @@
+import type { Cancel } from '@argyle/host';
+
+/** Simulated time: what a network, its hosts and their ports ask of the run that they are in. */
+export interface Schedule {
+  readonly now: number;
+  after(delayMs: number, run: () => void): Cancel;
+  /** Everything delivered goes in here; the run's digest is made of it. */
+  record(what: string, bytes: Uint8Array): void;
+}
