@@ -34,7 +34,8 @@ process.exitCode = failures.length > 0 || tally.failed > 0 ? 1 : 0;
 /** Answers tap's exit code. */
 function run(files: readonly string[], jobs: number): Promise<number> {
   if (files.length === 0) return Promise.resolve(0);
-  const tap = spawn('tap', ['run', '--reporter=tap', `--jobs=${jobs}`, ...files], {
+  const options = ['--reporter=tap', `--jobs=${jobs}`, `--timeout=${full ? 3_600 : 120}`];
+  const tap = spawn('tap', ['run', ...options, ...files], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ARGYLE_TEST_FULL: full ? '1' : '0' },
   });
