@@ -63,7 +63,7 @@ t.test('finds what one file must not hold', async (t) => {
     ['a silenced type', `// @ts-${'ignore'}`, ['1 word']],
     ['a place', `// see ${PLACE}notes`, ['1 word']],
     ['another place', `// see ../${'shared'}/notes`, ['1 word']],
-    ['a registry', `fetch('https://registry.npmjs.${'org'}/');`, ['1 word']],
+    ['a registry', `fetch('https://registry.example.${'org'}/');`, ['1 word']],
     ['a long line', `// ${'x'.repeat(98)}`, ['1 length']],
     ['a long comment', `/** ${'x'.repeat(98)} */`, ['1 length']],
     ['a long file', lines(401, 'f();'), ['401 length']],

@@ -18,8 +18,8 @@ export function checkSource(source: Source): Finding[] {
 
 /** What no file of the repository may say; the words are cut so that this file may stand here. */
 const WORDS: readonly [RegExp, string][] = [
-  [new RegExp(`/${'work'}/`, 'g'), 'a path of the workplace'],
-  [new RegExp(`\\.\\./${'shared'}`, 'g'), 'a path of the workplace'],
+  [new RegExp(`/${'work'}/`, 'g'), 'a path of one machine'],
+  [new RegExp(`\\.\\./${'shared'}`, 'g'), 'a path outside the repository'],
   [
     new RegExp(
       `\\b(registry|npm|artifacts?|mirrors?)[\\w-]*\\.[\\w.-]+\\.(${'org'}|com|net|io)\\b`,
