@@ -1,0 +1,60 @@
+import { BenchError } from './bench-error.ts';
+import type { Benchmark } from './benchmark.ts';
+import { benchmarks } from './benchmarks/index.ts';
+import { parseOptions, USAGE, type BenchOptions } from './options.ts';
+import { judge, type Results } from './results.ts';
+import { runBenchmark } from './runner.ts';
+import { report } from './table.ts';
+
+const ExitCode = { missed: 1, usage: 2, failed: 3 } as const;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args);
+    if (options.help || options.names.length === 0) {
+      console.log(help());
+      return options.help ? 0 : ExitCode.usage;
+    }
+    return await run(options);
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    console.error(error.message);
+    return error.code === 'usage' ? ExitCode.usage : ExitCode.failed;
+  }
+}
+
+async function run(options: BenchOptions): Promise<number> {
+  const chosen = choose(options.names);
+  const progress = (line: string) => {
+    process.stderr.write(`${line}\n`);
+  };
+  let missed = false;
+  for (const benchmark of chosen) {
+    const results = await runBenchmark(benchmark, { ...options, progress });
+    missed ||= judge(results).some(({ met }) => !met);
+    console.log(options.json ? asJson(results) : `\n${report(results)}`);
+  }
+  return options.check && missed ? ExitCode.missed : 0;
+}
+
+function choose(names: readonly string[]): readonly Benchmark[] {
+  if (names.includes('all')) return benchmarks;
+  return names.map((name) => {
+    const found = benchmarks.find((benchmark) => benchmark.name === name);
+    if (found) return found;
+    const known = benchmarks.map((benchmark) => benchmark.name).join(', ');
+    throw new BenchError('usage', `${name}: found no such benchmark, wanted one of ${known}, all`);
+  });
+}
+
+function asJson(results: Results): string {
+  const verdicts = judge(results).map(({ bar, value, met }) => ({ ...bar, value, met }));
+  return JSON.stringify({ name: results.benchmark.name, rows: results.rows, verdicts });
+}
+
+function help(): string {
+  const list = benchmarks.map(({ name, question }) => `  ${name.padEnd(12)}${question}`);
+  return `${USAGE}\n${list.join('\n')}`;
+}
