@@ -2,6 +2,7 @@ import type { Channel, Endpoint, LinkInput, Machine, Output } from '@argyle/host
 import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts';
 import { Counters, type DropReason } from './counters.ts';
 import { decodeData } from './data.ts';
+import { ExpectedEndpoints } from './expected-endpoints.ts';
 import { decodeHeartbeat, encodeHeartbeat, heartbeatBytes } from './heartbeat.ts';
 import { Inbound } from './inbound.ts';
 import { Keyring, type OpenedSegment } from './keyring.ts';
@@ -17,6 +18,7 @@ import {
 } from './options.ts';
 import { Outbound, type WriteOutcome } from './outbound.ts';
 import type { Peer } from './peer.ts';
+import { ReplayWindow } from './replay-window.ts';
 import { INCARNATION_BYTES, kindName, OVERHEAD_BYTES, SegmentKind } from './segment.ts';
 
 export type GroupEvent =
@@ -32,9 +34,6 @@ export type GroupEvent =
   /** A segment was dropped, told once for each source and reason. */
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
   | { readonly kind: 'link'; readonly event: LinkEvent };
-
-const SOURCES_TOLD_MAX = 256;
-const GREETED_MAX = 256;
 
 /**
  * A group of members: what one sends, every other applies, in the sender's order, once, or is
@@ -53,14 +52,17 @@ export class Group implements Machine<GroupEvent> {
   #lastAt = 0;
   #beatAt = Infinity;
   #beatenAt = -Infinity;
-  readonly #greeted = new Map<string, { endpoint: Endpoint; until: number }>();
+  readonly #expected = new ExpectedEndpoints();
+  /** Is, was, or may be a member there? */
+  readonly #expects = (from: Endpoint) => this.#expected.has(from) || this.#membership.knows(from);
+  /** Own packets that came back. */
+  #returned = new ReplayWindow();
   readonly #outputs: Output[] = [];
   readonly #events: GroupEvent[] = [];
-  readonly #told = new Set<string>();
 
   constructor(options: GroupOptions) {
     this.#options = options;
-    this.keyring = new Keyring(options.clusterKey);
+    this.keyring = new Keyring(options.clusterKey, this.#expects);
     this.#outbound = new Outbound({
       segmentBytes: options.segmentBytes,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
@@ -106,9 +108,7 @@ export class Group implements Machine<GroupEvent> {
 
   /** Until then heartbeats also go there by unicast, unless a peer is heard from there. */
   greet(endpoint: Endpoint, until: number): void {
-    const key = `${endpoint.address}:${endpoint.port}`;
-    if (this.#greeted.size >= GREETED_MAX && !this.#greeted.has(key)) return;
-    this.#greeted.set(key, { endpoint, until });
+    this.#expected.greet(endpoint, until);
   }
 
   /** Can a link message be sent to that member now? */
@@ -144,12 +144,12 @@ export class Group implements Machine<GroupEvent> {
     this.#offsetMs = offsetMs;
   }
 
-  handleDatagram(bytes: Uint8Array, from: Endpoint, _channel: Channel, now: number): void {
+  handleDatagram(bytes: Uint8Array, from: Endpoint, _: Channel, now: number): void {
     if (!this.#own) return;
     this.#awake(now);
-    const segment = this.keyring.open(bytes, now);
+    const segment = this.keyring.open(bytes, from, now);
     if (typeof segment === 'string') this.#drop(segment, from);
-    else if (segment.incarnation === this.#membership.own) this.#handleOwn(segment);
+    else if (segment.incarnation === this.#membership.own) this.#handleOwn(segment, from);
     else this.#handleSegment(segment, from, now);
     this.#settle(now);
   }
@@ -205,7 +205,8 @@ export class Group implements Machine<GroupEvent> {
   }
 
   /** Own segments come back by multicast: the flow gate's measure. */
-  #handleOwn(segment: OpenedSegment): void {
+  #handleOwn(segment: OpenedSegment, from: Endpoint): void {
+    if (!this.#returned.accept(segment.packet)) return this.#drop('replayed', from);
     if (segment.kind !== SegmentKind.data) return;
     const data = decodeData(segment.body);
     if (data) this.#outbound.ownReturned(data.sequence);
@@ -216,7 +217,7 @@ export class Group implements Machine<GroupEvent> {
     if (!kind) return this.#drop('kind', from);
     this.counters.received[kind] += 1;
     const newest = segment.packet > (this.#membership.peer(segment.incarnation)?.packet ?? 0);
-    const peer = this.#membership.hear(segment, from, now);
+    const peer = this.#membership.hear(segment, from, this.#expects, now);
     if (kind === 'heartbeat') return this.#handleHeartbeat(segment, peer, from, now);
     if (typeof peer === 'string') return this.#drop(peer, from);
     if (peer.state !== 'member') return this.#drop('not admitted', from);
@@ -288,6 +289,7 @@ export class Group implements Machine<GroupEvent> {
       if (!event) return;
       if (event.kind === 'admitted') {
         const { peer } = event;
+        this.keyring.admit(peer.incarnation);
         peer.joinedAt = this.#outbound.admit(peer.incarnation, now);
         this.#links.add(peer.incarnation, peer.endpoint, now);
         this.#events.push({ kind: 'joined', peer });
@@ -295,6 +297,7 @@ export class Group implements Machine<GroupEvent> {
         this.#outbound.exclude(event.peer.incarnation);
         this.#links.remove(event.peer.incarnation);
         this.keyring.forget(event.peer.incarnation);
+        this.#expected.left(event.peer.endpoint);
         this.#events.push({ kind: 'gone', peer: event.peer, reason: event.reason });
         this.beatSoon(now);
       } else if (event.kind === 'name in use') {
@@ -336,6 +339,7 @@ export class Group implements Machine<GroupEvent> {
   #drawIncarnation(): Membership {
     const incarnation = this.#options.random(INCARNATION_BYTES);
     this.keyring.adopt(incarnation);
+    this.#returned = new ReplayWindow();
     return new Membership({
       own: Buffer.from(incarnation).toString('hex'),
       name: this.#options.name,
@@ -365,8 +369,7 @@ export class Group implements Machine<GroupEvent> {
       entries: this.#membership.entries(room, now),
     });
     this.#multicast(SegmentKind.heartbeat, body);
-    for (const [key, { endpoint, until }] of this.#greeted) {
-      if (now > until) this.#greeted.delete(key);
+    for (const endpoint of this.#expected.takeDue(now)) {
       const self = endpoint.address === own.address && endpoint.port === own.port;
       if (self || this.#membership.knows(endpoint)) continue;
       this.#outputs.push(this.#unicast(SegmentKind.heartbeat, body, endpoint));
@@ -389,11 +392,6 @@ export class Group implements Machine<GroupEvent> {
   }
 
   #drop(reason: DropReason, from: Endpoint): void {
-    this.counters.drop(reason);
-    if (reason === 'duplicate' || reason === 'stale' || this.#told.size >= SOURCES_TOLD_MAX) return;
-    const source = `${from.address} ${reason}`;
-    if (this.#told.has(source)) return;
-    this.#told.add(source);
-    this.#events.push({ kind: 'dropped', reason, from });
+    if (this.counters.drop(reason, from)) this.#events.push({ kind: 'dropped', reason, from });
   }
 }

@@ -1,4 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import type { Endpoint } from '@argyle/host';
+import { Derivations } from './derivations.ts';
 import {
   CLUSTER_ID_BYTES,
   CLUSTER_ID_OFFSET,
@@ -30,10 +32,10 @@ const Label = {
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
-/** An unknown incarnation costs a derivation, and whoever can send datagrams can name new ones. */
-const DERIVATIONS_PER_SECOND = 200;
 /** Keys of incarnations that have not yet sealed anything that opened. */
 const UNPROVEN_KEYS_MAX = 256;
+/** Keys of those that have, and are no members: joiners, and the dead in recordings. */
+const STRANGERS_KEYS_MAX = 1_024;
 
 export type OpenRefusal =
   'short' | 'version' | 'cluster' | 'key' | 'derivations' | 'authentication';
@@ -57,13 +59,15 @@ export class Keyring {
   readonly digestKey: Buffer;
   readonly #clusterKey: Uint8Array;
   readonly #keyId: Buffer;
-  readonly #proven = new Map<string, Buffer>();
+  readonly #members = new Map<string, Buffer>();
+  readonly #strangers = new Map<string, Buffer>();
   readonly #unproven = new Map<string, Buffer>();
-  #allowance = DERIVATIONS_PER_SECOND;
-  #allowanceAt = 0;
+  readonly #derivations: Derivations;
   #own: { incarnation: Buffer; key: Buffer; packet: number };
 
-  constructor(clusterKey: Uint8Array) {
+  /** `expects`: whose unknown incarnations come first, see Derivations. */
+  constructor(clusterKey: Uint8Array, expects: (from: Endpoint) => boolean = () => false) {
+    this.#derivations = new Derivations(expects);
     if (clusterKey.length !== CLUSTER_KEY_BYTES) {
       throw new RangeError(
         `a cluster key has ${CLUSTER_KEY_BYTES} bytes, not ${clusterKey.length}`,
@@ -77,9 +81,14 @@ export class Keyring {
     this.#own = { incarnation: Buffer.alloc(0), key: Buffer.alloc(0), packet: 0 };
   }
 
-  /** From here on segments are sealed as a new incarnation's; packet numbers begin again. */
+  /**
+   * From here on segments are sealed as a new incarnation's, which knows no member; packet numbers
+   * begin again.
+   */
   adopt(incarnation: Uint8Array): void {
     const own = Buffer.from(incarnation);
+    for (const [name, key] of this.#members) this.#meet(name, key);
+    this.#members.clear();
     this.#own = { incarnation: own, key: this.#segmentKey(own), packet: 0 };
   }
 
@@ -97,7 +106,7 @@ export class Keyring {
     return Buffer.concat([header, cipher.update(body), cipher.final(), cipher.getAuthTag()]);
   }
 
-  open(bytes: Uint8Array, now: number): OpenedSegment | OpenRefusal {
+  open(bytes: Uint8Array, from: Endpoint, now: number): OpenedSegment | OpenRefusal {
     const segment = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (segment.length < OVERHEAD_BYTES) return 'short';
     if (segment[0] !== SEGMENT_VERSION) return 'version';
@@ -107,28 +116,36 @@ export class Keyring {
     if (!this.#keyId.equals(field(segment, KEY_ID_OFFSET, KEY_ID_BYTES))) return 'key';
     const incarnation = field(segment, INCARNATION_OFFSET, INCARNATION_BYTES);
     const name = incarnation.toString('hex');
-    const key = this.#keyOf(name, incarnation, now);
+    const key = this.#keyOf(name, incarnation, from, now);
     if (!key) return 'derivations';
     const packet = readCount(segment, PACKET_OFFSET);
     const body = decrypt(segment, key, packet);
-    if (!body) return 'authentication';
+    if (!body) {
+      if (this.#unproven.has(name)) this.#derivations.suspect(from.address, now);
+      return 'authentication';
+    }
     this.#prove(name, key);
     return { kind: segment[1] ?? 0, incarnation: name, packet, body };
   }
 
-  /** Its key is needed no more. */
-  forget(incarnation: string): void {
-    this.#proven.delete(incarnation);
+  /** It is a member: its key stays until it is forgotten, however many strangers come. */
+  admit(incarnation: string): void {
+    const key = this.#strangers.get(incarnation);
+    if (!key) return;
+    this.#strangers.delete(incarnation);
+    this.#members.set(incarnation, key);
   }
 
-  #keyOf(name: string, incarnation: Buffer, now: number): Buffer | undefined {
-    const known = this.#proven.get(name) ?? this.#unproven.get(name);
+  /** Its key is needed no more. */
+  forget(incarnation: string): void {
+    this.#members.delete(incarnation);
+  }
+
+  #keyOf(name: string, incarnation: Buffer, from: Endpoint, now: number): Buffer | undefined {
+    if (incarnation.equals(this.#own.incarnation)) return this.#own.key;
+    const known = this.#members.get(name) ?? this.#strangers.get(name) ?? this.#unproven.get(name);
     if (known) return known;
-    const refill = ((now - this.#allowanceAt) * DERIVATIONS_PER_SECOND) / 1000;
-    this.#allowance = Math.min(DERIVATIONS_PER_SECOND, this.#allowance + refill);
-    this.#allowanceAt = now;
-    if (this.#allowance < 1) return undefined;
-    this.#allowance -= 1;
+    if (!this.#derivations.take(from, now)) return undefined;
     const key = this.#segmentKey(incarnation);
     bounded(this.#unproven, UNPROVEN_KEYS_MAX);
     this.#unproven.set(name, key);
@@ -136,10 +153,12 @@ export class Keyring {
   }
 
   #prove(name: string, key: Buffer): void {
-    if (this.#unproven.delete(name)) {
-      bounded(this.#proven, 4 * UNPROVEN_KEYS_MAX);
-      this.#proven.set(name, key);
-    }
+    if (this.#unproven.delete(name)) this.#meet(name, key);
+  }
+
+  #meet(name: string, key: Buffer): void {
+    bounded(this.#strangers, STRANGERS_KEYS_MAX);
+    this.#strangers.set(name, key);
   }
 
   #segmentKey(incarnation: Uint8Array): Buffer {

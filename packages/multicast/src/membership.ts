@@ -86,20 +86,33 @@ export class Membership {
     return this.#events.shift();
   }
 
-  /** The peer a segment came from, or why nothing may be done with it. */
-  hear(segment: OpenedSegment, from: Endpoint, now: number): Peer | DropReason {
+  /**
+   * The peer a segment came from, or why nothing may be done with it. When there are too many
+   * strangers, one from where a member is expected takes the place of another.
+   */
+  hear(
+    segment: OpenedSegment,
+    from: Endpoint,
+    expects: (from: Endpoint) => boolean,
+    now: number,
+  ): Peer | DropReason {
     const gone = this.#excluded.get(segment.incarnation);
     if (gone) {
-      if (segment.packet > gone.packet) gone.heardAt = now;
-      gone.packet = Math.max(gone.packet, segment.packet);
+      if (segment.packet <= gone.packet) return 'replayed';
+      gone.packet = segment.packet;
+      gone.heardAt = now;
       return 'excluded';
     }
     let peer = this.#peers.get(segment.incarnation);
     if (!peer) {
-      if (this.candidates >= CANDIDATES_MAX) return 'candidates';
-      peer = new Peer(segment.incarnation, from, now);
+      const expected = expects(from);
+      if (this.candidates >= CANDIDATES_MAX && !(expected && this.#dropStranger())) {
+        return 'candidates';
+      }
+      peer = new Peer(segment.incarnation, from, expected, now);
       this.#peers.set(segment.incarnation, peer);
     }
+    if (!peer.window.accept(segment.packet)) return 'replayed';
     if (segment.packet > peer.packet) {
       peer.packet = segment.packet;
       peer.heardAt = now;
@@ -166,15 +179,31 @@ export class Membership {
 
   /** Whom the next heartbeat names, as many as fit; those left out come first the next time. */
   entries(roomBytes: number, now: number): Entry[] {
-    const entries = [...this.#peers.values()].map(entryOf);
+    const members = this.members.map(entryOf);
+    const room = Math.floor(roomBytes / ENTRY_BYTES);
+    // A member that is not named often enough takes itself for excluded, whoever else is heard.
+    const strangers = [...this.#peers.values()].filter(({ state }) => state === 'heard');
+    const entries = strangers.map(entryOf);
     for (const [incarnation, { heardAt }] of this.#excluded) {
       if (now - heardAt < EXCLUDED_TOLD_MS) entries.push(blankEntry(incarnation, 'excluded'));
     }
-    const fitting = Math.floor(roomBytes / ENTRY_BYTES);
-    if (entries.length <= fitting) return entries;
-    this.#rotation = (this.#rotation + fitting) % entries.length;
+    if (members.length >= room) return this.#rotated([...members, ...entries], room);
+    return [...members, ...this.#rotated(entries, room - members.length)];
+  }
+
+  #rotated(entries: Entry[], room: number): Entry[] {
+    if (entries.length <= room) return entries;
+    this.#rotation = (this.#rotation + room) % entries.length;
     const rotated = [...entries.slice(this.#rotation), ...entries.slice(0, this.#rotation)];
-    return rotated.slice(0, fitting);
+    return rotated.slice(0, room);
+  }
+
+  /** Makes room; false when all strangers are expected ones. */
+  #dropStranger(): boolean {
+    for (const { incarnation, state, expected } of this.#peers.values()) {
+      if (state === 'heard' && !expected) return this.#peers.delete(incarnation);
+    }
+    return false;
   }
 
   #contest(peer: Peer, beat: Heartbeat): boolean {

@@ -2,6 +2,7 @@ import type { Endpoint } from '@argyle/host';
 import type { Acknowledgement } from './acknowledgement.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Inbound } from './inbound.ts';
+import { ReplayWindow } from './replay-window.ts';
 
 /** A stream's segments are acknowledged one by one when urgent, else so many together… */
 const ACKNOWLEDGE_EVERY = 8;
@@ -20,6 +21,8 @@ export class Peer {
   readonly incarnation: string;
   state: 'heard' | 'member' = 'heard';
   endpoint: Endpoint;
+  /** It was first heard from where a member is expected. */
+  readonly expected: boolean;
   /** The last heartbeat; undefined until one came. */
   beat: Heartbeat | undefined;
   /** Its wall clock minus ours when that heartbeat came, in milliseconds. */
@@ -27,6 +30,7 @@ export class Peer {
   heardAt: number;
   /** When a heartbeat last named us. */
   namedUsAt: number;
+  readonly window = new ReplayWindow();
   /** The highest packet number: only what is newer proves that it still lives. */
   packet = 0;
   /** The highest packet number among its heartbeats. */
@@ -41,7 +45,8 @@ export class Peer {
   #acknowledgeAt = Infinity;
   #gapAt = Infinity;
 
-  constructor(incarnation: string, endpoint: Endpoint, now: number) {
+  constructor(incarnation: string, endpoint: Endpoint, expected: boolean, now: number) {
+    this.expected = expected;
     this.incarnation = incarnation;
     this.endpoint = endpoint;
     this.heardAt = now;

@@ -4,6 +4,7 @@ import { HEADER_BYTES, SegmentKind } from '../src/segment.ts';
 
 const CLUSTER_KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 const incarnation = (fill: number) => new Uint8Array(16).fill(fill);
+const FROM = { address: '198.18.0.1', port: 13_081 };
 const body = Buffer.from('a session');
 
 function keyring(fill: number, clusterKey = CLUSTER_KEY): Keyring {
@@ -13,7 +14,7 @@ function keyring(fill: number, clusterKey = CLUSTER_KEY): Keyring {
 }
 
 t.test('what one member seals another opens', (t) => {
-  const opened = keyring(2).open(keyring(1).seal(SegmentKind.data, body), 0);
+  const opened = keyring(2).open(keyring(1).seal(SegmentKind.data, body), FROM, 0);
   t.same(opened, { kind: SegmentKind.data, incarnation: '01'.repeat(16), packet: 1, body });
   t.end();
 });
@@ -37,10 +38,11 @@ t.test('every bit of a segment is authenticated', (t) => {
   for (let bit = 0; bit < sealed.length * 8; bit += 1) {
     const forged = Buffer.from(sealed);
     forged[bit >> 3] = (forged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    if (typeof receiver.open(forged, bit * 1000) !== 'string') t.fail(`bit ${bit} was not`);
+    if (typeof receiver.open(forged, FROM, bit * 1000) !== 'string') t.fail(`bit ${bit} was not`);
   }
   for (let end = 0; end < sealed.length; end += 1) {
-    if (typeof receiver.open(sealed.subarray(0, end), 0) !== 'string') t.fail(`cut at ${end}`);
+    if (typeof receiver.open(sealed.subarray(0, end), FROM, 0) !== 'string')
+      t.fail(`cut at ${end}`);
   }
   t.pass('all refused');
   t.end();
@@ -55,7 +57,7 @@ t.test('nothing of the body is in clear', (t) => {
 
 t.test('another cluster is told by its id, before any key is derived', (t) => {
   const receiver = keyring(2, new Uint8Array(32).fill(9));
-  t.equal(receiver.open(keyring(1).seal(SegmentKind.data, body), 0), 'cluster');
+  t.equal(receiver.open(keyring(1).seal(SegmentKind.data, body), FROM, 0), 'cluster');
   t.end();
 });
 
@@ -63,7 +65,7 @@ t.test('packet numbers rise with every segment, and begin again with a new key o
   const sender = keyring(1);
   const receiver = keyring(2);
   const packetOf = () => {
-    const opened = receiver.open(sender.seal(SegmentKind.heartbeat, body), 0);
+    const opened = receiver.open(sender.seal(SegmentKind.heartbeat, body), FROM, 0);
     return typeof opened === 'string' ? opened : [opened.incarnation.slice(0, 2), opened.packet];
   };
   t.same(
@@ -81,17 +83,17 @@ t.test('packet numbers rise with every segment, and begin again with a new key o
 t.test('made-up incarnations cost at most 200 key derivations a second', (t) => {
   const receiver = keyring(2);
   const known = keyring(1);
-  t.type(receiver.open(known.seal(SegmentKind.data, body), 0), 'object');
+  t.type(receiver.open(known.seal(SegmentKind.data, body), FROM, 0), 'object');
   const counts = { authentication: 0, derivations: 0 };
   for (let index = 0; index < 1_000; index += 1) {
     const noise = keyring(1).seal(SegmentKind.data, body);
     noise.writeUInt32BE(index, 16);
-    const refusal = receiver.open(noise, 500 + index);
+    const refusal = receiver.open(noise, FROM, 500 + index);
     if (refusal === 'authentication' || refusal === 'derivations') counts[refusal] += 1;
   }
   t.equal(counts.authentication + counts.derivations, 1_000);
   t.ok(counts.authentication <= 401, `${counts.authentication} derivations in 1 s after a pause`);
-  t.type(receiver.open(known.seal(SegmentKind.data, body), 1_500), 'object', 'members go on');
+  t.type(receiver.open(known.seal(SegmentKind.data, body), FROM, 1_500), 'object', 'members go on');
   t.end();
 });
 

@@ -243,8 +243,10 @@ export class Replica implements Machine<ReplicaEvent> {
   }
 
   #refuse(from: string): void {
-    this.group.counters.drop('malformed');
-    const peer = this.group.members.find(({ incarnation }) => incarnation === from);
-    if (peer) this.#events.push({ kind: 'dropped', reason: 'message', from: peer.endpoint });
+    const { counters, members } = this.group;
+    const peer = members.find(({ incarnation }) => incarnation === from);
+    if (!peer) counters.count('malformed');
+    else if (counters.drop('malformed', peer.endpoint))
+      this.#events.push({ kind: 'dropped', reason: 'message', from: peer.endpoint });
   }
 }
