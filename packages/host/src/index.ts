@@ -1,5 +1,13 @@
 export type { Cancel, Host, Port, PortHandlers, PortOptions } from './host.ts';
-export type { Channel, Endpoint, LinkEnd, LinkInput, Machine, Output } from './machine.ts';
+export type {
+  Channel,
+  Endpoint,
+  LinkEnd,
+  LinkInput,
+  Machine,
+  Output,
+  StrangerEnd,
+} from './machine.ts';
 export { Driver } from './driver.ts';
 export type { DriverHandlers } from './driver.ts';
 export type { Log } from './log.ts';

@@ -23,10 +23,18 @@ export type LinkInput =
   | { readonly kind: 'bytes'; readonly link: number; readonly bytes: Uint8Array }
   /** Nothing that was written waits in this process any more: write on. */
   | { readonly kind: 'drained'; readonly link: number }
+  /** Somebody connected and did not become a link. */
+  | { readonly kind: 'stranger'; readonly from: Endpoint; readonly reason: StrangerEnd }
   /** The last input of a link. `refused`: nobody listens there, which proves a process dead. */
   | { readonly kind: 'closed'; readonly link: number; readonly reason: LinkEnd };
 
 export type LinkEnd = 'refused' | 'unreachable' | 'reset' | 'ended' | 'authentication';
+
+/**
+ * `handshake`: it failed, or the other side left; `timeout`: it took too long; `crowded`: too many
+ * others shook hands at the time.
+ */
+export type StrangerEnd = 'handshake' | 'timeout' | 'crowded';
 
 /** What a machine asks of its driver. The driver owns `bytes` afterwards. */
 export type Output =

@@ -2,17 +2,28 @@ import { constants } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import type { PortHandlers } from './host.ts';
-import type { Endpoint, LinkEnd } from './machine.ts';
+import type { Endpoint, LinkEnd, StrangerEnd } from './machine.ts';
 
 /** RFC 8446 §4.2.11: an external PSK names its hash; this suite's is SHA-256. */
 const CIPHER_SUITE = 'TLS_AES_128_GCM_SHA256';
 const PSK_IDENTITY = 'argyle link 1';
 const HANDSHAKE_TIMEOUT_MS = 3_000;
-const ACCEPTED_LINKS_MAX = 512;
+const ACCEPTED_MAX = 1_024;
+/** Connections that shake hands. One more ends the oldest: members are done in milliseconds. */
+const HANDSHAKES_MAX = 256;
 /** A link is silent for hours: firewalls on the way, and hosts that vanished, show sooner so. */
 const KEEP_ALIVE_MS = 15_000;
 /** What was written to a link that is then closed has so long to leave. */
 const LINGER_MS = 3_000;
+
+/** A connection that was accepted, from its first moment to its last. */
+interface Accepted {
+  readonly socket: Socket;
+  readonly from: Endpoint;
+  secure: boolean;
+  /** Why it is none, if it ends before it is secure. */
+  reason: StrangerEnd;
+}
 
 /**
  * Links over TCP: TLS 1.3 with an external PSK and (EC)DHE, so only who has the cluster key gets
@@ -23,8 +34,9 @@ export class SystemLinks {
   readonly #handlers: PortHandlers;
   readonly #server: Server;
   readonly #sockets = new Map<number, TLSSocket>();
-  /** Every accepted connection, those among them that shake hands or linger. */
-  readonly #connections = new Set<Socket>();
+  /** By remote endpoint, the oldest first; those among them that shake hands or linger. */
+  readonly #connections = new Map<string, Accepted>();
+  #shakingHands = 0;
   #accepted = 0;
 
   constructor(
@@ -39,12 +51,18 @@ export class SystemLinks {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       pskCallback: (_socket, identity) => (identity === PSK_IDENTITY ? this.#linkKey : null),
     });
-    this.#server.maxConnections = ACCEPTED_LINKS_MAX;
+    this.#server.maxConnections = ACCEPTED_MAX;
     this.#server.on('error', listening);
-    this.#server.on('tlsClientError', () => undefined);
-    this.#server.on('connection', (socket: Socket) => {
-      this.#connections.add(socket);
-      socket.once('close', () => this.#connections.delete(socket));
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      const accepted = this.#connections.get(remoteOf(socket));
+      if (accepted && error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') accepted.reason = 'timeout';
+      // Node tells of a handshake that took too long, and leaves the connection open.
+      socket.destroy();
+    });
+    this.#server.on('connection', (socket: Socket) => this.#meet(socket));
+    this.#server.on('drop', (drop) => {
+      const from = { address: drop?.remoteAddress ?? '', port: drop?.remotePort ?? 0 };
+      this.#handlers.link({ kind: 'stranger', from, reason: 'crowded' });
     });
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
     this.#server.listen(options.own.port, options.own.address, () => {
@@ -87,7 +105,8 @@ export class SystemLinks {
 
   stop(stopped: () => void): void {
     this.#server.close(() => stopped());
-    for (const socket of [...this.#sockets.values(), ...this.#connections]) socket.destroy();
+    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const { socket } of this.#connections.values()) socket.destroy();
     this.#sockets.clear();
   }
 
@@ -99,7 +118,35 @@ export class SystemLinks {
     } as const;
   }
 
+  #meet(socket: Socket): void {
+    const key = remoteOf(socket);
+    const from = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    const accepted: Accepted = { socket, from, secure: false, reason: 'handshake' };
+    if (this.#shakingHands >= HANDSHAKES_MAX) this.#endOldestHandshake();
+    this.#connections.set(key, accepted);
+    this.#shakingHands += 1;
+    socket.once('close', () => {
+      this.#connections.delete(key);
+      if (accepted.secure) return;
+      if (accepted.reason !== 'crowded') this.#shakingHands -= 1;
+      this.#handlers.link({ kind: 'stranger', from, reason: accepted.reason });
+    });
+  }
+
+  #endOldestHandshake(): void {
+    for (const accepted of this.#connections.values()) {
+      if (accepted.secure || accepted.reason === 'crowded') continue;
+      accepted.reason = 'crowded';
+      this.#shakingHands -= 1;
+      accepted.socket.destroy();
+      return;
+    }
+  }
+
   #accept(socket: TLSSocket): void {
+    const met = this.#connections.get(remoteOf(socket));
+    if (met && !met.secure && met.reason !== 'crowded') this.#shakingHands -= 1;
+    if (met) met.secure = true;
     this.#accepted += 1;
     const link = -this.#accepted;
     const from = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
@@ -122,6 +169,10 @@ export class SystemLinks {
       if (this.#sockets.delete(link)) this.#handlers.link({ kind: 'closed', link, reason });
     });
   }
+}
+
+function remoteOf(socket: Socket): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
 }
 
 function endOf(error: NodeJS.ErrnoException): LinkEnd {

@@ -3,11 +3,12 @@ import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.
 import { Counters, type DropReason } from './counters.ts';
 import { decodeData } from './data.ts';
 import { ExpectedEndpoints } from './expected-endpoints.ts';
+import type { GroupEvent } from './group-event.ts';
 import { decodeHeartbeat, encodeHeartbeat, heartbeatBytes } from './heartbeat.ts';
 import { Inbound } from './inbound.ts';
 import { Keyring, type OpenedSegment } from './keyring.ts';
-import { type LinkEvent, Links } from './links.ts';
-import { type ExclusionReason, Membership } from './membership.ts';
+import { Links } from './links.ts';
+import { Membership } from './membership.ts';
 import {
   EXCLUSION_MS,
   type GroupOptions,
@@ -16,24 +17,10 @@ import {
   STALL_MS,
   WRITE_TIMEOUT_MS,
 } from './options.ts';
-import { Outbound, type WriteOutcome } from './outbound.ts';
+import { Outbound } from './outbound.ts';
 import type { Peer } from './peer.ts';
 import { ReplayWindow } from './replay-window.ts';
 import { INCARNATION_BYTES, kindName, OVERHEAD_BYTES, SegmentKind } from './segment.ts';
-
-export type GroupEvent =
-  /** To be applied before the next `pollEvent`, which acknowledges it. */
-  | { readonly kind: 'message'; readonly from: string; readonly message: Uint8Array }
-  | { readonly kind: 'ended'; readonly ticket: number; readonly outcome: WriteOutcome }
-  | { readonly kind: 'joined'; readonly peer: Peer }
-  | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
-  /** This member has a new incarnation, an empty view, and has missed what was sent meanwhile. */
-  | { readonly kind: 'restarted'; readonly reason: string }
-  /** A live member bears our name: this one must end. */
-  | { readonly kind: 'refused'; readonly by: Endpoint }
-  /** A segment was dropped, told once for each source and reason. */
-  | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
-  | { readonly kind: 'link'; readonly event: LinkEvent };
 
 /**
  * A group of members: what one sends, every other applies, in the sender's order, once, or is
@@ -85,6 +72,10 @@ export class Group implements Machine<GroupEvent> {
     'sequence' | 'acknowledged' | 'receiver' | 'repairs' | 'window' | 'queueBytes'
   > {
     return this.#outbound;
+  }
+
+  get links(): Pick<Links, 'size' | 'refused'> {
+    return this.#links;
   }
 
   get uptimeMs(): number {

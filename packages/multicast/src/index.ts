@@ -1,12 +1,12 @@
 export { Group } from './group.ts';
-export type { GroupEvent } from './group.ts';
+export type { GroupEvent } from './group-event.ts';
 export type { GroupOptions } from './options.ts';
 export { EXCLUSION_MS, HEARTBEAT_MS, WRITE_TIMEOUT_MS } from './options.ts';
 export { CLUSTER_KEY_BYTES, Keyring } from './keyring.ts';
 export type { OpenRefusal } from './keyring.ts';
 export type { DropReason } from './counters.ts';
 export type { ExclusionReason } from './membership.ts';
-export type { LinkEvent } from './links.ts';
+export type { LinkEvent, LinkRefusal } from './links.ts';
 export { LINK_MESSAGE_BYTES_MAX } from './links.ts';
 export { MESSAGE_BYTES_MAX } from './inbound.ts';
 export type { WriteOutcome } from './outbound.ts';

@@ -1,4 +1,4 @@
-import type { Endpoint, LinkInput, Output } from '@argyle/host';
+import type { Endpoint, LinkInput, Output, StrangerEnd } from '@argyle/host';
 import { INCARNATION_BYTES } from './segment.ts';
 
 /**
@@ -28,6 +28,12 @@ export type LinkEvent =
   | { readonly kind: 'gone'; readonly peer: string }
   | { readonly kind: 'message'; readonly peer: string; readonly message: Uint8Array };
 
+/**
+ * Why a connection to the own port became no link. Besides those of the host: `silent`: it did not
+ * say hello; `not admitted`: it is not for us, or from no member of the view; `protocol`: it broke it.
+ */
+export type LinkRefusal = StrangerEnd | 'silent' | 'not admitted' | 'protocol';
+
 interface Link {
   readonly link: number;
   peer: string | undefined;
@@ -47,6 +53,7 @@ interface Peer {
 
 /** Keeps a link to every member, and says when one proves its process gone. */
 export class Links {
+  readonly refused = new Map<LinkRefusal, number>();
   readonly #own: () => string;
   readonly #peers = new Map<string, Peer>();
   readonly #links = new Map<number, Link>();
@@ -65,6 +72,11 @@ export class Links {
       if (!up) earliest = Math.min(earliest, helloBy);
     }
     return earliest;
+  }
+
+  /** Links that are up. */
+  get size(): number {
+    return [...this.#links.values()].filter(({ up }) => up).length;
   }
 
   has(peer: string): boolean {
@@ -98,6 +110,7 @@ export class Links {
   }
 
   handleLink(input: LinkInput, now: number): void {
+    if (input.kind === 'stranger') return this.#count(input.reason);
     if (input.kind === 'accepted') {
       this.#track(input.link, undefined, now + HELLO_TIMEOUT_MS);
       return;
@@ -118,7 +131,11 @@ export class Links {
       state.retryAt = Infinity;
       this.#open(peer, state.endpoint);
     }
-    for (const link of this.#links.values()) if (!link.up && link.helloBy <= now) this.#close(link);
+    for (const link of this.#links.values()) {
+      if (link.up || link.helloBy > now) continue;
+      this.#count('silent');
+      this.#close(link);
+    }
   }
 
   pollOutput(): Output | undefined {
@@ -183,6 +200,7 @@ export class Links {
 
   /** The peer broke the protocol; the opener tries again later. */
   #refuse(link: Link, now: number): void {
+    this.#count('protocol');
     this.#close(link);
     if (link.up && link.peer !== undefined) this.#events.push({ kind: 'down', peer: link.peer });
     const state = link.peer === undefined ? undefined : this.#peers.get(link.peer);
@@ -201,7 +219,12 @@ export class Links {
     if (payload.length === HELLO_BYTES && meant !== this.#own()) {
       this.#write(link, FrameType.reject, Buffer.alloc(0));
     }
+    this.#count('not admitted');
     this.#close(link);
+  }
+
+  #count(reason: LinkRefusal): void {
+    this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1);
   }
 
   #raise(link: Link): void {

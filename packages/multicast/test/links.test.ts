@@ -59,5 +59,29 @@ t.test('a link that does not say hello is closed', (t) => {
   links.handleDeadline(3_100);
   t.same(outputs(), [{ kind: 'link-close', link: -1 }]);
   t.equal(links.deadline, Infinity);
+  t.same([...links.refused], [['silent', 1]]);
+  t.end();
+});
+
+t.test('who connects and is no member is counted by reason', (t) => {
+  const { links } = start();
+  const connect = (link: number, bytes: Buffer) => {
+    links.handleLink({ kind: 'accepted', link, from: AT }, 1);
+    links.handleLink({ kind: 'bytes', link, bytes }, 1);
+  };
+  connect(-1, frame(1, Buffer.from('0c'.repeat(16) + OWN, 'hex')));
+  connect(-2, frame(1, Buffer.from(PEER + '0c'.repeat(16), 'hex')));
+  connect(-3, frame(4, Buffer.from('no hello')));
+  for (const reason of ['handshake', 'timeout', 'crowded'] as const) {
+    links.handleLink({ kind: 'stranger', from: AT, reason }, 1);
+  }
+  t.same(Object.fromEntries(links.refused), {
+    'not admitted': 2,
+    protocol: 1,
+    handshake: 1,
+    timeout: 1,
+    crowded: 1,
+  });
+  t.equal(links.size, 0);
   t.end();
 });

@@ -1,6 +1,7 @@
 import { Driver } from '@argyle/host';
 import { type SimulatedHost, Simulator, type SimulatorOptions } from '@argyle/simulator';
-import { Group, type GroupEvent } from '../src/group.ts';
+import { Group } from '../src/group.ts';
+import type { GroupEvent } from '../src/group-event.ts';
 import type { GroupOptions } from '../src/options.ts';
 
 export interface Member {

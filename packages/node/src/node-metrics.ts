@@ -43,7 +43,8 @@ export function nodeMetrics({
 }
 
 function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
-  const { segments, dropped, repairs, ownLost, exchanges, writes, unsent, unstored } = counters;
+  const { segments, dropped, links, linksRefused, unsent, repairs, ownLost } = counters;
+  const { exchanges, writes, unstored } = counters;
   return [
     gauge('group_members', 'Members of the view, this one included.', members.length + 1),
     gauge('group_ready', '1 when this member has synchronised.', self.state === 'ready' ? 1 : 0),
@@ -62,6 +63,12 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
       'group_dropped_total',
       'Datagrams and segments dropped, by why.',
       dropped.map(({ reason, count }) => ({ labels: { reason }, value: count })),
+    ),
+    gauge('group_links', 'Links to other members.', links),
+    counter(
+      'group_links_refused_total',
+      "Connections to the member's own port that became no link, by why.",
+      linksRefused.map(({ reason, count }) => ({ labels: { reason }, value: count })),
     ),
     only('group_unsent_total', 'Datagrams that the system refused to send.', unsent),
     only('group_repairs_total', 'Segments sent again.', repairs),

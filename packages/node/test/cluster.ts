@@ -38,7 +38,15 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
       cache: { records: 0, tombstones: 0, bytes: 0, capacityBytes: 0, digest: '' },
       counters: {
         ...{ segments: [], dropped: [], writes: [] },
-        ...{ unsent: 0, repairs: 0, ownLost: 0, exchanges: 0, unstored: 0 },
+        ...{
+          links: 0,
+          linksRefused: [],
+          unsent: 0,
+          repairs: 0,
+          ownLost: 0,
+          exchanges: 0,
+          unstored: 0,
+        },
       },
     };
   }

@@ -60,7 +60,7 @@ function memberStatus(replica: Replica, peer: Peer, now: number): MemberStatus {
 }
 
 function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
-  const { counters, outbound } = replica.group;
+  const { counters, links, outbound } = replica.group;
   const kinds = Object.keys(counters.sent) as SegmentKindName[];
   return {
     segments: kinds.flatMap((kind) => [
@@ -68,6 +68,8 @@ function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
       { direction: 'received', kind, count: counters.received[kind] },
     ]),
     dropped: [...counters.dropped].map(([reason, count]) => ({ reason, count })),
+    links: links.size,
+    linksRefused: [...links.refused].map(([reason, count]) => ({ reason, count })),
     unsent: context.unsent,
     repairs: outbound.repairs,
     ownLost: outbound.window.ownLost,

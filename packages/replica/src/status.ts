@@ -55,6 +55,10 @@ export interface CacheStatus {
 export interface GroupCounters {
   readonly segments: readonly { direction: 'sent' | 'received'; kind: string; count: number }[];
   readonly dropped: readonly { reason: string; count: number }[];
+  /** Links to other members. */
+  readonly links: number;
+  /** Connections to the own port that became no link. */
+  readonly linksRefused: readonly { reason: string; count: number }[];
   /** Datagrams that the system refused to send. */
   readonly unsent: number;
   readonly repairs: number;

@@ -1,0 +1,21 @@
+import type { Endpoint } from '@argyle/host';
+import type { DropReason } from './counters.ts';
+import type { LinkEvent } from './links.ts';
+import type { ExclusionReason } from './membership.ts';
+import type { WriteOutcome } from './outbound.ts';
+import type { Peer } from './peer.ts';
+
+/** What a group tells the layer above. */
+export type GroupEvent =
+  /** To be applied before the next `pollEvent`, which acknowledges it. */
+  | { readonly kind: 'message'; readonly from: string; readonly message: Uint8Array }
+  | { readonly kind: 'ended'; readonly ticket: number; readonly outcome: WriteOutcome }
+  | { readonly kind: 'joined'; readonly peer: Peer }
+  | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
+  /** This member has a new incarnation, an empty view, and has missed what was sent meanwhile. */
+  | { readonly kind: 'restarted'; readonly reason: string }
+  /** A live member bears our name: this one must end. */
+  | { readonly kind: 'refused'; readonly by: Endpoint }
+  /** A segment was dropped, told once for each source and reason. */
+  | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
+  | { readonly kind: 'link'; readonly event: LinkEvent };
