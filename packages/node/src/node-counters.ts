@@ -6,8 +6,12 @@ import type { HoldEnd } from './hold.ts';
 import { FULL_REASONS, type FullReason } from './session-store.ts';
 import type { PasswordResult } from './users.ts';
 
-/** Why a connection ended before its TLS handshake did. */
-export type ConnectionRefusal = HelloRefusal | 'limit' | 'address-limit' | 'timeout' | 'handshake';
+/**
+ * Why a connection ended before its TLS handshake did. `closed`: the client left before it had sent
+ * a whole ClientHello, as balancers and scanners do that only look. `handshake`: it failed later.
+ */
+export type ConnectionRefusal =
+  HelloRefusal | 'limit' | 'address-limit' | 'timeout' | 'closed' | 'handshake' | 'drain';
 export type SocksReplyName =
   | 'succeeded'
   | 'failed'
@@ -54,7 +58,9 @@ export class NodeCounters {
         ['limit'],
         ['address-limit'],
         ['timeout'],
+        ['closed'],
         ['handshake'],
+        ['drain'],
         ['not-tls'],
         ['not-hello'],
         ['malformed'],

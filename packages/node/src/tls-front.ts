@@ -79,7 +79,7 @@ export class TlsFront {
   /** Accepts nobody any more, and ends handshakes that are under way; connections go on. */
   close(): void {
     this.#tcp.close();
-    for (const raw of [...this.#unfinished.keys()]) this.#refuse(raw, 'handshake');
+    for (const raw of [...this.#unfinished.keys()]) this.#refuse(raw, 'drain');
   }
 
   #accept(raw: Socket): void {
@@ -98,16 +98,16 @@ export class TlsFront {
       seat.release();
       this.#refuse(raw, 'handshake');
     });
-    raw.once('end', () => this.#refuse(raw, 'handshake'));
     this.#readHello(raw, seat);
   }
 
   #readHello(raw: Socket, seat: Seat): void {
     const reader = new ClientHelloReader();
+    const left = () => this.#refuse(raw, 'closed');
     const read = (chunk: Buffer) => {
       const progress = reader.push(chunk);
       if (progress.kind === 'incomplete') return;
-      raw.off('data', read);
+      raw.off('data', read).off('end', left).off('close', left);
       raw.pause();
       if (progress.kind === 'refused') {
         this.#refuse(raw, progress.reason);
@@ -116,7 +116,7 @@ export class TlsFront {
       raw.unshift(progress.bytes);
       this.#handOver(raw, new Handshake(this.#context, progress.hello, seat.address));
     };
-    raw.on('data', read);
+    raw.on('data', read).once('end', left).prependOnceListener('close', left);
   }
 
   #handOver(raw: Socket, handshake: Handshake): void {

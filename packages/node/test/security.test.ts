@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
 import { Table } from '../src/tables.ts';
@@ -162,6 +163,31 @@ t.test('sessions of a connection that is refused are not kept', async (t) => {
   await until(() => first.count('connections') === 0);
   t.equal(first.count('connections_refused_total', { reason: 'handshake' }), 4);
   t.equal(first.cache.list(Table.session, 10).length, 0);
+});
+
+t.test('who only looks in is told from a handshake that failed', async (t) => {
+  const [first] = await nodes(t, {});
+  const looks = async (bytes: Uint8Array, leave: 'end' | 'resetAndDestroy' | 'wait') => {
+    const socket = connect({ host: '127.0.0.1', port: first.port });
+    socket.on('error', () => undefined).resume();
+    await once(socket, 'connect');
+    socket.write(bytes);
+    if (leave !== 'wait') socket[leave]();
+    await once(socket, 'close');
+  };
+  const refused = (reason: string) => first.count('connections_refused_total', { reason });
+  const begun = Uint8Array.of(0x16, 3, 1, 2, 0, 1);
+  for (const leave of ['end', 'resetAndDestroy'] as const) {
+    await looks(new Uint8Array(), leave);
+    await looks(begun, leave);
+  }
+  await until(() => refused('closed') === 4);
+  t.equal(refused('handshake'), 0);
+  // A whole hello that offers nothing.
+  const body = [3, 3, ...new Uint8Array(32), 0, 0, 2, 0x13, 0xff, 1, 0];
+  await looks(Uint8Array.of(0x16, 3, 1, 0, body.length + 4, 1, 0, 0, body.length, ...body), 'wait');
+  await until(() => refused('handshake') === 1);
+  t.equal(refused('closed'), 4);
 });
 
 t.test('a certificate that is not verified logs nobody in', async (t) => {
