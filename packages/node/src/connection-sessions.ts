@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Host } from '@argyle/host';
 import type { BeforeLogin, Place } from './before-login.ts';
 import { wallTime, type HoldEnd } from './hold.ts';
@@ -61,8 +62,9 @@ export class ConnectionSessions {
     if (options.goesOn && !this.#context.options.singleUse) this.#kept.push(resumed);
   }
 
-  /** No session outlives the certificate that it was made with. */
+  /** No session outlives the certificate that it was made with; 0 ends it at once. */
   endWith(certificateEnd: number): void {
+    assert(certificateEnd >= 0);
     this.#boundAt = Math.min(this.#boundAt, certificateEnd);
   }
 
@@ -90,12 +92,15 @@ export class ConnectionSessions {
    * the user is told of success only when this has ended.
    */
   admit(login?: { user: string; standsIn: boolean }): Promise<HoldEnd> {
-    const { logins, beforeLogin, store } = this.#context;
+    const { host, logins, beforeLogin, store } = this.#context;
     if (this.#state === 'abandoned') return Promise.resolve('done');
     this.#state = 'admitted';
     if (this.#place) beforeLogin.release(this.#place);
     const renewed = this.#renew();
-    const record = login && logins.record(this.#lineage, { ...login, boundAt: this.#boundAt });
+    const boundAt = this.#boundAt;
+    // A lineage that has ended carries nothing.
+    const carried = boundAt > wallTime(host) ? login : undefined;
+    const record = carried && logins.record(this.#lineage, { ...carried, boundAt });
     return store.write(renewed, record ? [record] : []);
   }
 

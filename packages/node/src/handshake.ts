@@ -90,7 +90,7 @@ export class Handshake {
     else counters.fullHandshakes.add([this.#fullReason()]);
 
     const certificate = socket.getPeerX509Certificate();
-    if (certificate) this.#sessions.endWith(certificate.validToDate.getTime());
+    if (certificate) this.#sessions.endWith(certificateEnd(certificate.raw));
     const login: StandingLogin =
       resumed && this.#context.passwordsLogIn
         ? logins.of(resumed.record.lineage)
@@ -122,8 +122,7 @@ export class Handshake {
     const refused = facts?.protocol === 'TLSv1.3' && this.#state !== 'secure';
     const shared = facts?.protocol === 'TLSv1.3' || this.#hello.extendedMasterSecret;
     if (facts && shared && !refused) {
-      const end = facts.peerCertificate && certificateEnd(facts.peerCertificate);
-      if (end !== undefined) this.#sessions.endWith(end);
+      if (facts.peerCertificate) this.#sessions.endWith(certificateEnd(facts.peerCertificate));
       const trust = this.#context.store.trust(this.#hello);
       const sessions = collected.map(({ id, der }) => ({ id, der, trust }));
       const kept = await this.#sessions.keep(sessions);

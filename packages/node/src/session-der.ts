@@ -27,15 +27,19 @@ export function readSessionDer(der: Uint8Array): SessionFacts | undefined {
   return { protocol, peerCertificate: fields.find(({ tag }) => tag === TAG_PEER)?.content };
 }
 
-/** Its end in wall milliseconds; undefined when the certificate cannot be read. */
-export function certificateEnd(der: Uint8Array): number | undefined {
-  const end = readCertificate(der)?.validToDate.getTime();
-  return Number.isFinite(end) ? end : undefined;
+/**
+ * Its end in wall milliseconds, and 0 when it has none that can be read: strangers choose what
+ * their certificates say.
+ */
+export function certificateEnd(der: Uint8Array): number {
+  const end = readCertificate(der)?.validToDate.getTime() ?? Number.NaN;
+  return end > 0 ? end : 0;
 }
 
-/** One line, such as `CN=laptop, O=Argyle`. */
+/** One line, such as `CN=laptop, O=Argyle`; undefined for a certificate that names nobody. */
 export function certificateSubject(der: Uint8Array): string | undefined {
-  return readCertificate(der)?.subject.split('\n').join(', ');
+  const subject: string | undefined = readCertificate(der)?.subject;
+  return subject?.split('\n').join(', ');
 }
 
 function readCertificate(der: Uint8Array): X509Certificate | undefined {

@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto';
 import t from 'tap';
 import { decodeLoginRecord, encodeLoginRecord } from '../src/login-record.ts';
-import { readSessionDer } from '../src/session-der.ts';
+import { certificateEnd, certificateSubject, readSessionDer } from '../src/session-der.ts';
 import { decodeSessionRecord, encodeSessionRecord } from '../src/session-record.ts';
+import { Pki } from './pki.ts';
 
 const SESSION = {
   lineage: new Uint8Array(16).fill(1),
@@ -71,5 +73,21 @@ t.test('what is no serialised session says nothing', (t) => {
   ]) {
     t.equal(readSessionDer(Uint8Array.from(bytes)), undefined);
   }
+  t.end();
+});
+
+t.test('a certificate without an end that can be read has ended', (t) => {
+  const { raw, validToDate } = new X509Certificate(new Pki().client('laptop').certificate);
+  t.equal(certificateEnd(raw), validToDate.getTime());
+  t.equal(certificateSubject(raw), 'CN=laptop, O=Argyle');
+  const utcTime = Buffer.of(0x17, 13);
+  const at = raw.indexOf(utcTime, raw.indexOf(utcTime) + 1) + utcTime.length;
+  for (const end of ['XXXXXXXXXXXXX', '\0'.repeat(13), '491301000000Z', '500101000000Z']) {
+    const changed = Buffer.from(raw);
+    changed.write(end, at, 'latin1');
+    t.equal(certificateEnd(changed), 0, JSON.stringify(end));
+  }
+  t.equal(certificateEnd(Buffer.from('no certificate')), 0);
+  t.equal(certificateSubject(Buffer.from('no certificate')), undefined);
   t.end();
 });
