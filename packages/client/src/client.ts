@@ -28,9 +28,7 @@ export class Client {
     this.#listening = options.listen;
     const secureContext = secure(options);
     this.#cluster = new Cluster(host, log, options, secureContext, this.#counters);
-    this.#port = new SocksPort(host, log, options, this.#counters, (request, signal) =>
-      this.#cluster.ask(request, signal),
-    );
+    this.#port = new SocksPort(host, log, options, this.#counters, this.#cluster);
     this.views = { cluster: () => clusterView(this.#facts) };
   }
 

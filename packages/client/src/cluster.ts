@@ -14,7 +14,7 @@ import { SessionGate } from './session-gate.ts';
 import { SessionPool, type SessionPoolStatus } from './session-pool.ts';
 import { WarmPool } from './warm-pool.ts';
 
-/** A request that a node has answered; the connection is the caller's to release or to close. */
+/** A request that a node has answered; its connection is the caller's, to free or to close. */
 export interface Answered {
   readonly reply: Reply;
   readonly connection: NodeConnection;
@@ -98,6 +98,12 @@ export class Cluster {
       attemptsMax: 2 * this.#labels.length,
       discard: ({ connection }) => connection.close(),
     });
+  }
+
+  /** Takes a connection back that is good for another request. */
+  free(connection: NodeConnection): void {
+    if (connection.node === this.#choice.preferred) this.#pool.keep(connection);
+    else connection.close();
   }
 
   status(): ClusterStatus {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Host } from '@argyle/host';
 import { ClientError } from './errors.ts';
@@ -10,7 +9,6 @@ import { NodeConnection } from './node-connection.ts';
 import type { ClientOptions } from './options.ts';
 import type { SessionLease } from './session-pool.ts';
 import { SocksDialogue } from './socks-dialogue.ts';
-import { requireCloseNotify, TcpStream } from './tcp-stream.ts';
 
 /** Says to a node that a login may stand under the TLS session. */
 const ALPN = 'argyle/1';
@@ -62,7 +60,7 @@ export class Connector {
   ): Promise<NodeConnection> {
     signal.throwIfAborted();
     const socket = this.#dial(node);
-    let stream: Duplex = socket;
+    let stream = socket;
     const { connectMs } = this.#options.limits;
     const cancel = this.#host.after(connectMs, () => {
       stream.destroy(new ClientError('timeout', `no answer within ${connectMs} ms`));
@@ -73,12 +71,15 @@ export class Connector {
     try {
       const startedAt = this.#host.now();
       await once(socket, 'connect');
-      const transport = new TcpStream(socket);
-      const tls = this.#secure(transport, lease);
+      const tls = this.#secure(socket, lease);
       stream = tls;
       const handshakeMs = await this.#handshake(tls, lease, node);
       const dialogue = new SocksDialogue(this.#options.user);
-      const connection = new NodeConnection(tls, dialogue, { node, handshakeMs });
+      const connection = new NodeConnection({ tls, reset: () => reset(tls, socket) }, dialogue, {
+        node,
+        handshakeMs,
+        securedAt: this.#host.now(),
+      });
       await this.#login(connection, tls.isSessionReused(), startedAt);
       return connection;
     } catch (error) {
@@ -105,7 +106,6 @@ export class Connector {
     const socket = connectTcp({
       host: endpoint.address,
       port: endpoint.port,
-      allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
@@ -116,9 +116,9 @@ export class Connector {
     return socket;
   }
 
-  #secure(transport: TcpStream, lease: SessionLease | undefined): TLSSocket {
+  #secure(socket: Socket, lease: SessionLease | undefined): TLSSocket {
     const tls = connectTls({
-      socket: transport,
+      socket,
       secureContext: this.#secureContext,
       servername: this.#options.serverName,
       ALPNProtocols: [ALPN],
@@ -126,7 +126,6 @@ export class Connector {
     });
     tls.on('error', () => undefined);
     tls.on('session', (session: Buffer) => this.#handlers.session(session));
-    requireCloseNotify(this.#host, tls, transport);
     return tls;
   }
 
@@ -193,4 +192,10 @@ export class Connector {
       turn.resolve();
     }
   }
+}
+
+/** While a shutdown is under way libuv refuses to reset, and the socket would stay open. */
+function reset(tls: TLSSocket, socket: Socket): void {
+  if (!tls.destroyed && !tls.writableEnded) socket.resetAndDestroy();
+  tls.destroy();
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { openTunnel, type Host, type Tunnel } from '@argyle/host';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
-import { SocksDialogue, type DialogueEvent } from './socks-dialogue.ts';
+import { SocksDialogue, SUCCEEDED, type DialogueEvent } from './socks-dialogue.ts';
 
 export interface Reply {
   /** RFC 1928 §6; 0 is success. */
@@ -11,34 +13,36 @@ export interface Reply {
   readonly bytes: Buffer;
 }
 
-/** One connection to a node, from its handshake until the tunnel takes its stream. */
+/** One connection to a node: its login, then requests and their tunnels, one after another. */
 export class NodeConnection {
   readonly node: number;
+  /** Host time of the end of its handshake. */
+  readonly securedAt: number;
   /** Time of the TLS handshake, if it was resumed and nothing else disturbed it. */
   readonly handshakeMs: number | undefined;
   readonly #tls: TLSSocket;
+  readonly #reset: () => void;
   readonly #dialogue: SocksDialogue;
   #waiting: PromiseWithResolvers<DialogueEvent> | undefined;
   #failure: ClientError | undefined;
   #lost: (failure: ClientError) => void = () => undefined;
 
   /**
-   * The handshake is done; the stream belongs to the connection until `release`, and somebody
-   * listens to its errors.
+   * The handshake is done, the stream is the connection's, and somebody listens to its errors.
+   * `reset` destroys it such that a node which is still busy with the request notices.
    */
   constructor(
-    tls: TLSSocket,
+    { tls, reset }: { readonly tls: TLSSocket; readonly reset: () => void },
     dialogue: SocksDialogue,
-    facts: { node: number; handshakeMs: number | undefined },
+    facts: { node: number; securedAt: number; handshakeMs: number | undefined },
   ) {
+    this.#reset = reset;
     this.node = facts.node;
+    this.securedAt = facts.securedAt;
     this.handshakeMs = facts.handshakeMs;
     this.#tls = tls;
     this.#dialogue = dialogue;
-    tls.on('data', this.#receive);
-    tls.on('end', this.#ended);
-    tls.on('error', this.#broken);
-    tls.on('close', this.#closed);
+    this.#listen();
   }
 
   /** Greets the node. If it wants the password, the exchange of it is left to `inTurn`. */
@@ -53,8 +57,9 @@ export class NodeConnection {
   }
 
   /**
-   * Once. Rejects with a ClientError when the node is lost before it answers. After the answer
-   * nothing is read any more: the stream may end before its next owner listens.
+   * Rejects with a ClientError when the node is lost before it answers. After a failure the
+   * connection takes the next request. After a success nothing is read until `openTunnel`, or
+   * `close`.
    */
   async request(bytes: Uint8Array): Promise<Reply> {
     const event = await this.#exchange(() => {
@@ -70,9 +75,23 @@ export class NodeConnection {
     this.#lost = lost;
   }
 
-  /** After a reply: the stream, paused, with all that the destination has said. */
-  release(): TLSSocket {
-    return this.#tls;
+  /**
+   * After a success. `free` is called when the tunnel has ended such that the connection takes the
+   * next request.
+   */
+  openTunnel(
+    host: Host,
+    application: Socket,
+    options: { readonly idleMs: number; readonly free: () => void },
+  ): Tunnel {
+    const { idleMs } = options;
+    const tunnel = openTunnel(host, this.#tls, application, { idleMs, chunked: true });
+    void tunnel.released.then((open) => {
+      if (!open) return;
+      this.#listen();
+      options.free();
+    });
+    return tunnel;
   }
 
   /** Ends it cleanly. */
@@ -104,7 +123,7 @@ export class NodeConnection {
     } else if (event.kind === 'refused') {
       this.#lose(refusal(event.by));
     } else {
-      if (event.kind === 'replied') {
+      if (event.kind === 'replied' && event.code === SUCCEEDED) {
         this.#silence();
         if (event.surplus.length > 0) this.#tls.unshift(event.surplus);
       }
@@ -128,11 +147,20 @@ export class NodeConnection {
   #lose(failure: ClientError): void {
     if (this.#failure) return;
     this.#failure = failure;
-    this.#tls.destroy();
+    this.#reset();
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting) waiting.reject(failure);
     else this.#lost(failure);
+  }
+
+  #listen(): void {
+    const tls = this.#tls;
+    tls.on('data', this.#receive);
+    tls.on('end', this.#ended);
+    tls.on('error', this.#broken);
+    tls.on('close', this.#closed);
+    tls.resume();
   }
 
   #silence(): void {

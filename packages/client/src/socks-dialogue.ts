@@ -17,6 +17,7 @@ const PASSWORD_SUCCESS = 0x00;
 /** RFC 1929 §2: a user name or a password. */
 export const CREDENTIAL_BYTES_MAX = 255;
 /** RFC 1928 §6. */
+export const SUCCEEDED = 0x00;
 const REPLY_HEADER_BYTES = 4;
 const PORT_BYTES = 2;
 const ADDRESS_IPV4 = 0x01;
@@ -28,7 +29,10 @@ export type DialogueEvent =
   | { readonly kind: 'challenged' }
   /** The node takes a request. */
   | { readonly kind: 'ready' }
-  /** `bytes` is the reply as it came; `surplus` is what the destination said already. */
+  /**
+   * `bytes` is the reply as it came; `surplus`, after a success, is what came of the tunnel
+   * already.
+   */
   | {
       readonly kind: 'replied';
       readonly code: number;
@@ -42,7 +46,10 @@ export type DialogueEvent =
 
 type State = 'greeting' | 'method' | 'challenged' | 'password' | 'ready' | 'request' | 'ended';
 
-/** Order of calls: greeting, password if challenged, request; `receive` gives at most one event. */
+/**
+ * Order of calls: greeting, password if challenged, then requests one after another. `receive`
+ * gives at most one event.
+ */
 export class SocksDialogue {
   readonly #user: { readonly name: string; readonly password: string } | undefined;
   #state: State = 'greeting';
@@ -122,7 +129,10 @@ export class SocksDialogue {
     if (this.#received.length < sizeBytes) return undefined;
     const bytes = this.#received.subarray(0, sizeBytes);
     const surplus = this.#received.subarray(sizeBytes);
-    return this.#ended({ kind: 'replied', code, bytes, surplus });
+    if (code !== SUCCEEDED && surplus.length > 0) return this.#violated('it spoke out of turn');
+    this.#state = 'ready';
+    this.#received = Buffer.alloc(0);
+    return { kind: 'replied', code, bytes, surplus };
   }
 
   /** Both sub-negotiations answer in two bytes. */

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { openTunnel, type Endpoint, type Host, type Log, type Tunnel } from '@argyle/host';
-import type { Answered } from './cluster.ts';
+import type { Endpoint, Host, Log, Tunnel } from '@argyle/host';
+import type { Answered, Cluster } from './cluster.ts';
 import type { Counters, Outcome } from './counters.ts';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { endpointLabel } from './label.ts';
 import type { ClientOptions } from './options.ts';
 import { RequestReader, type ReadFault } from './request-reader.ts';
+import { SUCCEEDED } from './socks-dialogue.ts';
 
 export interface TunnelTotals {
   readonly open: number;
@@ -19,7 +20,6 @@ export interface TunnelTotals {
 const METHOD_NONE = Buffer.from([0x05, 0x00]);
 const METHOD_REFUSED = Buffer.from([0x05, 0xff]);
 /** RFC 1928 §6. */
-const SUCCEEDED = 0x00;
 const GENERAL_FAILURE = 0x01;
 const HOST_UNREACHABLE = 0x04;
 const COMMAND_NOT_SUPPORTED = 0x07;
@@ -27,7 +27,8 @@ const ADDRESS_TYPE_NOT_SUPPORTED = 0x08;
 /** For an application to read a refusal: closing at once would reset what it has not read yet. */
 const LINGER_MS = 1_000;
 
-export type Ask = (request: Uint8Array, signal: AbortSignal) => Promise<Answered>;
+/** The cluster, as far as a port needs it. */
+export type Requests = Pick<Cluster, 'ask' | 'free'>;
 
 /** Plain SOCKS5 for applications: CONNECT, no authentication. */
 export class SocksPort {
@@ -35,19 +36,19 @@ export class SocksPort {
   readonly #log: Log;
   readonly #options: ClientOptions;
   readonly #counters: Counters;
-  readonly #ask: Ask;
+  readonly #cluster: Requests;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #requests = new Set<AbortController>();
   readonly #tunnels = new Set<Tunnel>();
   #closedBytes = { toCluster: 0, fromCluster: 0 };
 
-  constructor(host: Host, log: Log, options: ClientOptions, counters: Counters, ask: Ask) {
+  constructor(host: Host, log: Log, options: ClientOptions, counters: Counters, cluster: Requests) {
     this.#host = host;
     this.#log = log;
     this.#options = options;
     this.#counters = counters;
-    this.#ask = ask;
+    this.#cluster = cluster;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       void this.#serve(socket);
     });
@@ -76,8 +77,8 @@ export class SocksPort {
   get totals(): TunnelTotals {
     let { toCluster: toClusterBytes, fromCluster: fromClusterBytes } = this.#closedBytes;
     for (const tunnel of this.#tunnels) {
-      toClusterBytes += tunnel.forwardBytes;
-      fromClusterBytes += tunnel.backwardBytes;
+      fromClusterBytes += tunnel.forwardBytes;
+      toClusterBytes += tunnel.backwardBytes;
     }
     return { open: this.#tunnels.size, toClusterBytes, fromClusterBytes };
   }
@@ -127,13 +128,14 @@ export class SocksPort {
     socket.once('close', left);
     this.#requests.add(controller);
     try {
-      const { reply, connection } = await this.#ask(request, controller.signal);
+      const { reply, connection } = await this.#cluster.ask(request, controller.signal);
       if (reply.code === SUCCEEDED && !socket.destroyed) {
         this.#count('connected');
         socket.write(reply.bytes);
-        this.#join(socket, connection.release());
+        this.#join(socket, connection);
       } else {
-        connection.close();
+        if (reply.code === SUCCEEDED) connection.close();
+        else this.#cluster.free(connection);
         this.#count(socket.destroyed ? 'abandoned' : 'refused');
         this.#end(socket, reply.bytes);
       }
@@ -149,14 +151,15 @@ export class SocksPort {
     }
   }
 
-  #join(socket: Socket, stream: ReturnType<Answered['connection']['release']>): void {
+  #join(socket: Socket, connection: Answered['connection']): void {
     const { idleMs } = this.#options.limits;
-    const tunnel = openTunnel(this.#host, socket, stream, { idleMs });
+    const free = () => this.#cluster.free(connection);
+    const tunnel = connection.openTunnel(this.#host, socket, { idleMs, free });
     this.#tunnels.add(tunnel);
     void tunnel.closed.then(({ forwardBytes, backwardBytes }) => {
       this.#tunnels.delete(tunnel);
-      this.#closedBytes.toCluster += forwardBytes;
-      this.#closedBytes.fromCluster += backwardBytes;
+      this.#closedBytes.fromCluster += forwardBytes;
+      this.#closedBytes.toCluster += backwardBytes;
     });
   }
 

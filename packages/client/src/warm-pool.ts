@@ -4,6 +4,8 @@ import type { ClientError } from './errors.ts';
 /** What the pool needs of a connection. */
 export interface Keepable {
   readonly node: number;
+  /** Host time of its handshake. */
+  readonly securedAt: number;
   /** Called once, if the connection is lost while nobody waits for an answer. */
   watch(lost: (failure: ClientError) => void): void;
   close(): void;
@@ -27,8 +29,19 @@ export interface WarmPoolOptions<Connection extends Keepable> {
  * lies between may forget a silent connection after minutes. Longer, and a request finds out that
  * its connection is dead; shorter, and the cluster makes more handshakes.
  */
-const AGE_MS = 60_000;
-const AGE_JITTER = 0.1;
+const UNUSED_MS = 60_000;
+const UNUSED_JITTER = 0.1;
+/**
+ * A connection is given up after this long even if it is in use all the time, so that the sessions
+ * which the client holds are renewed well within the hour that they live unused. Shorter, and the
+ * cluster makes more handshakes.
+ */
+const LIFE_MS = 10 * 60_000;
+/**
+ * Connections that came back are kept for the next burst of requests, up to so many. More cost the
+ * nodes memory for a minute, fewer cost them handshakes.
+ */
+const KEPT_MAX = 64;
 /** A client that was asked for nothing for this long keeps one connection: it tells of a death. */
 const QUIET_MS = 60_000;
 
@@ -37,11 +50,11 @@ interface Warm<Connection> {
   readonly cancel: Cancel;
 }
 
-/** Connections that are greeted and logged in, so that a request costs one round trip. */
+/** Connections that are logged in and wait for a request, so that it costs one round trip. */
 export class WarmPool<Connection extends Keepable> {
   readonly #host: Host;
   readonly #options: WarmPoolOptions<Connection>;
-  /** Oldest first. */
+  /** The last one that was put here comes last. */
   #warm: Warm<Connection>[] = [];
   #dialling = 0;
   #takenAt: number;
@@ -57,10 +70,10 @@ export class WarmPool<Connection extends Keepable> {
     return this.#warm.length;
   }
 
-  /** The oldest connection to a node that is wanted; its place is filled again. */
+  /** The last one that was put here, of a node that is wanted: the others may end unused. */
   take(wanted: (node: number) => boolean): Connection | undefined {
     this.#takenAt = this.#host.now();
-    const index = this.#warm.findIndex(({ connection }) => wanted(connection.node));
+    const index = this.#warm.findLastIndex(({ connection }) => wanted(connection.node));
     const [warm] = index < 0 ? [] : this.#warm.splice(index, 1);
     warm?.cancel();
     this.refill();
@@ -98,16 +111,20 @@ export class WarmPool<Connection extends Keepable> {
   async #fill(): Promise<void> {
     const connection = await this.#options.dial();
     this.#dialling -= 1;
-    if (!connection) return;
-    if (this.#stopped) connection.close();
-    else this.#keep(connection);
+    if (connection) this.keep(connection);
   }
 
-  #keep(connection: Connection): void {
-    const ageMs = AGE_MS * (1 - AGE_JITTER * this.#options.random());
+  /** One that is good for a request; closed if there are enough, or it is old. */
+  keep(connection: Connection): void {
+    const old = this.#host.now() - connection.securedAt > LIFE_MS;
+    if (this.#stopped || old || this.#warm.length >= KEPT_MAX) {
+      connection.close();
+      return;
+    }
+    const unusedMs = UNUSED_MS * (1 - UNUSED_JITTER * this.#options.random());
     const warm = {
       connection,
-      cancel: this.#host.after(ageMs, () => {
+      cancel: this.#host.after(unusedMs, () => {
         this.#remove(warm);
         connection.close();
         this.refill();

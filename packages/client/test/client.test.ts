@@ -118,6 +118,23 @@ t.test('a destination that ends at once ends cleanly, after the reply', async (t
   }
 });
 
+t.test('one connection serves request after request, refused ones among them', async (t) => {
+  const [node] = await startNodes(t, PORTS.slice(0, 1));
+  const scene = await startClient(t, PORTS.slice(0, 1));
+  await settle(scene);
+  const target = await startTarget(t, (socket) => void socket.end('hello'));
+  for (let round = 0; round < 20; round += 1) {
+    const socket = await application(t, scene.port);
+    t.equal(await ask(socket, connectRequest(target)), 0);
+    t.equal((await take(socket, 5))?.toString(), 'hello');
+    socket.end();
+    await until(() => metric(scene.client, 'client_tunnels') === 0);
+    t.equal(await ask(await application(t, scene.port), connectRequest(9)), 5, 'refused');
+  }
+  const handshakes = (node?.fullHandshakes ?? 0) + (node?.resumedHandshakes ?? 0);
+  t.ok(handshakes < 10, `${handshakes} handshakes for 40 requests`);
+});
+
 t.test('each direction ends by itself', async (t) => {
   await startNodes(t, PORTS);
   const { port, client } = await startClient(t, PORTS);

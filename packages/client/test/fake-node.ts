@@ -25,7 +25,7 @@ export interface FakeNodeOptions {
 }
 
 /**
- * `connect`: dials the destination. `hold`: never answers. `hang-up`: succeeds and ends the stream.
+ * `connect`: dials the destination. `hold`: never answers. `hang-up`: the destination ends at once.
  * A number: answers with that failure.
  */
 export type Behaviour = 'connect' | 'hold' | 'hang-up' | number;
@@ -151,19 +151,30 @@ export class FakeNode {
       }
       cluster.loggedIn = true;
     }
+    while (await this.#answer(socket, read, remotePort));
+  }
+
+  /** Whether the connection is good for another request. */
+  async #answer(socket: TLSSocket, read: Read, remotePort: number): Promise<boolean> {
     const head = await read(5);
     const [, , , type, first] = head;
     const rest = await read(type === 1 ? 5 : type === 4 ? 17 : (first ?? 0) + 2);
-    this.requests.push(Buffer.concat([head, rest]));
+    const request = Buffer.concat([head, rest]);
+    this.requests.push(request);
     this.requestedBy.push(remotePort);
-    if (this.behaviour === 'connect') await this.#connect(socket, Buffer.concat([head, rest]));
-    else if (this.behaviour !== 'hold') {
-      const code = this.behaviour === 'hang-up' ? 0 : this.behaviour;
-      socket.end(Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]));
+    const { behaviour } = this;
+    if (behaviour === 'connect') return this.#connect(socket, request);
+    if (behaviour === 'hold') return false;
+    const hangsUp = behaviour === 'hang-up';
+    socket.write(Buffer.from([5, hangsUp ? 0 : behaviour, 0, 1, 0, 0, 0, 0, 0, 0]));
+    if (hangsUp) {
+      socket.write(END);
+      await read(END.length);
     }
+    return true;
   }
 
-  async #connect(socket: TLSSocket, request: Buffer): Promise<void> {
+  async #connect(socket: TLSSocket, request: Buffer): Promise<boolean> {
     const target = connect({
       host: hostOf(request),
       port: request.readUInt16BE(request.length - 2),
@@ -174,12 +185,21 @@ export class FakeNode {
     try {
       await once(target, 'connect');
     } catch {
-      socket.end(Buffer.from([5, 5, 0, 1, 0, 0, 0, 0, 0, 0]));
-      return;
+      socket.write(Buffer.from([5, 5, 0, 1, 0, 0, 0, 0, 0, 0]));
+      return true;
     }
-    socket.write(Buffer.concat([Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9]), this.early]));
-    openTunnel(new SystemHost(), socket, target, { idleMs: Infinity });
+    socket.write(Buffer.concat([Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9]), data(this.early)]));
+    return openTunnel(new SystemHost(), socket, target, { idleMs: Infinity, chunked: true })
+      .released;
   }
+}
+
+const END = Buffer.from([1, 0, 0, 0]);
+
+/** A chunk of less than 256 bytes; of none, nothing. */
+function data(payload: Buffer): Buffer {
+  if (payload.length === 0) return payload;
+  return Buffer.concat([Buffer.from([0, 0, 0, payload.length]), payload]);
 }
 
 /** Names go to the loopback, whatever they are. */
@@ -189,7 +209,9 @@ function hostOf(request: Buffer): string {
   return '127.0.0.1';
 }
 
-function reader(socket: TLSSocket): (sizeBytes: number) => Promise<Buffer> {
+type Read = (sizeBytes: number) => Promise<Buffer>;
+
+function reader(socket: TLSSocket): Read {
   return async (sizeBytes) => {
     if (sizeBytes === 0) return Buffer.alloc(0);
     for (;;) {

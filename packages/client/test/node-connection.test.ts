@@ -11,8 +11,9 @@ function connect(user?: typeof USER) {
   const [near, far] = duplexPair();
   near.on('error', () => undefined);
   far.resume();
-  const facts = { node: 0, handshakeMs: undefined };
-  const connection = new NodeConnection(near as TLSSocket, new SocksDialogue(user), facts);
+  const facts = { node: 0, securedAt: 0, handshakeMs: undefined };
+  const stream = { tls: near as TLSSocket, reset: () => void near.destroy() };
+  const connection = new NodeConnection(stream, new SocksDialogue(user), facts);
   const say = (...messages: number[][]) => {
     for (const message of messages) near.push(Buffer.from(message));
   };

@@ -75,11 +75,22 @@ t.test('a reply is taken whole with every kind of address, and not a byte more',
   for (const reply of [IPV4_REPLY, IPV6_REPLY, NAME_REPLY, REFUSAL]) {
     t.match(hear(requested, reply), [{ kind: 'replied', code: reply[1], bytes: reply }]);
     const early = requested().receive(Buffer.concat([reply, Buffer.from('early')]));
-    t.match(early, { kind: 'replied', bytes: reply, surplus: Buffer.from('early') });
+    if (reply[1] !== 0) t.match(early, { kind: 'violated' }, 'nothing comes after a failure');
+    else t.match(early, { kind: 'replied', bytes: reply, surplus: Buffer.from('early') });
     for (let size = 0; size < reply.length; size += 1) {
       t.equal(requested().receive(reply.subarray(0, size)), undefined, `${size} bytes say nothing`);
     }
   }
+});
+
+t.test('after a reply it takes the next request', (t) => {
+  for (const reply of [IPV4_REPLY, REFUSAL]) {
+    const dialogue = requested();
+    t.match(dialogue.receive(reply), { kind: 'replied' });
+    dialogue.requested();
+    t.match(dialogue.receive(reply), { kind: 'replied', bytes: reply });
+  }
+  t.end();
 });
 
 t.test('what is no SOCKS5 server is told from one that is slow', async (t) => {

@@ -5,11 +5,13 @@ import { ManualHost } from './manual-host.ts';
 
 class FakeConnection implements Keepable {
   readonly node: number;
+  readonly securedAt: number;
   closed = false;
   lose: (failure: ClientError) => void = () => undefined;
 
-  constructor(node: number) {
+  constructor(node: number, securedAt: number) {
     this.node = node;
+    this.securedAt = securedAt;
   }
 
   watch(lost: (failure: ClientError) => void): void {
@@ -35,7 +37,7 @@ async function filled(t: Test, size = 2) {
     random: () => 0,
     dial: async () => {
       if (cluster.node === undefined) return undefined;
-      const connection = new FakeConnection(cluster.node);
+      const connection = new FakeConnection(cluster.node, host.now());
       dialled.push(connection);
       return connection;
     },
@@ -52,13 +54,39 @@ async function dials() {
   for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
 }
 
-t.test('a connection that is used is replaced, the oldest goes first', async (t) => {
+t.test('a connection that is used is replaced, the last one goes first', async (t) => {
   const { pool, dialled } = await filled(t);
-  t.equal(pool.take(any), dialled[0]);
+  t.equal(pool.take(any), dialled[1]);
   await dials();
   t.equal(pool.size, 2);
   t.equal(dialled.length, 3);
-  t.equal(pool.take(any), dialled[1]);
+  t.equal(pool.take(any), dialled[2]);
+});
+
+t.test('connections that come back are taken again, and dialling ends', async (t) => {
+  const { host, pool, dialled } = await filled(t);
+  for (let request = 0; request < 10; request += 1) {
+    const connection = pool.take(any);
+    await dials();
+    if (connection) pool.keep(connection);
+  }
+  t.equal(dialled.length, 3, 'the first request made the one more that is in use');
+  t.equal(pool.size, 3);
+  host.advance(60_000);
+  await dials();
+  t.equal(pool.size, 2, 'and those that nobody needs end');
+});
+
+t.test('what comes back is closed when it is old, or when there are enough', async (t) => {
+  const { host, pool, dialled } = await filled(t);
+  for (let others = 0; others < 100; others += 1) pool.keep(new FakeConnection(0, host.now()));
+  t.equal(pool.size, 64);
+  const taken = pool.take(any);
+  host.advance(10 * 60_000 + 1);
+  await dials();
+  if (taken) pool.keep(taken);
+  t.ok(taken?.closed);
+  t.ok(dialled[0]?.closed, 'so are the others, for their age');
 });
 
 t.test('a connection to a node that is not wanted is not given', async (t) => {
@@ -136,7 +164,7 @@ t.test(
     t.equal(pool.size, 0);
     t.same(
       dialled.map(({ closed }) => closed),
-      [false, true, true],
+      [true, false, true],
       'the one that was taken belongs to who took it',
     );
     t.equal(host.armed, 0);

@@ -109,9 +109,7 @@ export class Node {
     if (this.#state !== 'serving') return;
     this.#state = 'draining';
     this.#front.close();
-    for (const [connection, { socks }] of this.#sessions) {
-      if (!socks.requested) this.#cut(connection);
-    }
+    for (const { socks } of this.#sessions.values()) socks.drain();
     await new Promise<void>((resolve) => {
       const cancel = this.#host.after(this.#options.limits.drainMs, resolve);
       void Promise.all([...this.#sessions.values()].map(({ ended }) => ended)).then(() => {
@@ -129,6 +127,7 @@ export class Node {
     this.#front.close();
     const ended = [...this.#sessions.values()].map(({ ended }) => ended);
     for (const connection of this.#parts.connections.open) this.#cut(connection);
+    for (const tunnel of this.#tunnels.open) tunnel.abort();
     await Promise.all(ended);
     this.#revocations.close();
     this.#parts.claims?.close();

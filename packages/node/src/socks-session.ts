@@ -34,7 +34,10 @@ export class SocksSession {
   readonly #context: SocksContext;
   readonly #connection: SecureConnection;
   readonly #stream: SocksStream;
-  #requested = false;
+  /** Those that still have something to send to their destinations. */
+  readonly #tunnels = new Set<Promise<void>>();
+  #state: 'idle' | 'busy' | 'ending' = 'idle';
+  #served = false;
 
   constructor(context: SocksContext, connection: SecureConnection) {
     this.#context = context;
@@ -42,12 +45,7 @@ export class SocksSession {
     this.#stream = new SocksStream(context.host, connection.socket);
   }
 
-  /** Whether it has a request under way, or a tunnel. */
-  get requested(): boolean {
-    return this.#requested;
-  }
-
-  /** Ends with the connection, or with its tunnel. Never rejects for anything that a peer does. */
+  /** Ends with the connection and its tunnels. Never rejects for anything that a peer does. */
   async run(): Promise<void> {
     const { limits } = this.#context;
     const methods = await this.#stream.methods(limits.greetingMs);
@@ -55,13 +53,42 @@ export class SocksSession {
     const admission = await this.#authenticate(methods);
     if (!admission) return;
     this.#context.counters.logins.add([admission.basis]);
-    // Our clients log in ahead of need and keep the connection for a request to come.
-    const waitMs = this.#connection.speaksArgyle ? limits.idleMs : limits.requestMs;
-    const request = await this.#stream.request(waitMs, limits.requestMs);
-    if ('kind' in request) return this.#unfinished(request);
-    this.#requested = true;
-    if (request.command !== 'connect') return this.#refuse('command-not-supported');
-    await this.#connect(request, admission);
+    while (await this.#serve(admission));
+    await Promise.all(this.#tunnels);
+  }
+
+  /** Takes no more requests: one that is under way is served, and its tunnel may end. */
+  drain(): void {
+    if (this.#state === 'idle') {
+      this.#context.counters.cut.add(['drain']);
+      this.#connection.cut();
+    }
+    this.#state = 'ending';
+  }
+
+  /** Whether the connection is good for another request. */
+  async #serve(admission: Admission): Promise<boolean> {
+    const { limits } = this.#context;
+    const { speaksArgyle } = this.#connection;
+    // Our clients keep connections for requests to come.
+    const waitMs = speaksArgyle ? limits.idleMs : limits.requestMs;
+    const began = () => {
+      if (this.#state === 'idle') this.#state = 'busy';
+    };
+    const request = await this.#stream.request(waitMs, limits.requestMs, began);
+    if ('kind' in request) {
+      this.#unfinished(request);
+      return false;
+    }
+    this.#served = true;
+    const goesOn =
+      request.command === 'connect'
+        ? await this.#connect(request, admission)
+        : this.#refuse('command-not-supported');
+    if (goesOn && this.#state === 'ending') this.#stream.end();
+    if (this.#state === 'ending') return false;
+    this.#state = 'idle';
+    return goesOn;
   }
 
   async #authenticate(methods: Uint8Array): Promise<Admission | undefined> {
@@ -115,9 +142,9 @@ export class SocksSession {
     return admission;
   }
 
-  async #connect(request: SocksRequest, admission: Admission): Promise<void> {
+  async #connect(request: SocksRequest, admission: Admission): Promise<boolean> {
     const { dialer, users, host, counters, limits, opened } = this.#context;
-    const { socket } = this.#connection;
+    const { socket, speaksArgyle } = this.#connection;
     const gone = new AbortController();
     const abort = () => gone.abort();
     socket.once('close', abort);
@@ -136,13 +163,26 @@ export class SocksSession {
     const { localAddress = '0.0.0.0', localPort = 0 } = result.socket;
     counters.replies.add(['succeeded']);
     socket.write(encodeReply('succeeded', { address: localAddress, port: localPort }));
-    const tunnel = openTunnel(host, socket, result.socket, { idleMs: limits.idleMs });
+    const options = { idleMs: limits.idleMs, chunked: speaksArgyle };
+    const tunnel = openTunnel(host, socket, result.socket, options);
     opened(tunnel);
-    const { reason } = await tunnel.closed;
-    counters.tunnels.add([reason]);
+    const closed = tunnel.closed.then(({ reason }) => {
+      counters.tunnels.add([reason]);
+      this.#tunnels.delete(closed);
+    });
+    this.#tunnels.add(closed);
+    return tunnel.released;
   }
 
-  #refuse(reply: ReplyName): void {
+  /** Whether the connection is good for another request: RFC 1928 §6 says no, our client yes. */
+  #refuse(reply: ReplyName): boolean {
+    this.#context.counters.replies.add([reply]);
+    if (this.#connection.speaksArgyle) this.#connection.socket.write(encodeReply(reply));
+    else this.#stream.end(encodeReply(reply));
+    return this.#connection.speaksArgyle;
+  }
+
+  #refuseAndEnd(reply: ReplyName): void {
     this.#context.counters.replies.add([reply]);
     this.#stream.end(encodeReply(reply));
   }
@@ -150,12 +190,13 @@ export class SocksSession {
   #unfinished(end: ReadEnd | { readonly kind: 'busy' }): void {
     const { counters } = this.#context;
     if (end.kind === 'malformed' && end.part === 'command') {
-      return this.#refuse('command-not-supported');
+      return this.#refuseAndEnd('command-not-supported');
     }
     if (end.kind === 'malformed' && end.part === 'address-type') {
-      return this.#refuse('address-type-not-supported');
+      return this.#refuseAndEnd('address-type-not-supported');
     }
-    counters.socksEnds.add([end.kind]);
+    // Who had what it came for may leave, or stay away.
+    if (!this.#served || end.kind === 'malformed') counters.socksEnds.add([end.kind]);
     this.#stream.end(end.kind === 'malformed' && end.part === 'login' ? LOGIN_REFUSED : undefined);
   }
 }

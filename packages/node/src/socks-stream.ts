@@ -26,13 +26,13 @@ const LINGER_MS = 1_000;
 export class SocksStream {
   readonly #host: Host;
   readonly #stream: Duplex;
-  readonly #parser: Parser;
+  /** One a message: it keeps what it has read. */
+  #parser: Parser;
 
   constructor(host: Host, stream: Duplex) {
     this.#host = host;
     this.#stream = stream;
-    this.#parser = new Parser(stream);
-    this.#parser.stop();
+    this.#parser = createParser(stream);
   }
 
   methods(withinMs: number): Promise<Uint8Array | ReadEnd> {
@@ -66,18 +66,22 @@ export class SocksStream {
     });
   }
 
-  /** `waitMs`: for its first byte; `withinMs`: from there to its last. */
-  request(waitMs: number, withinMs: number): Promise<SocksRequest | ReadEnd> {
+  /** `waitMs`: for its first byte, told by `began`; `withinMs`: from there to its last. */
+  request(waitMs: number, withinMs: number, began: () => void): Promise<SocksRequest | ReadEnd> {
+    this.#parser = createParser(this.#stream);
     return this.#read(waitMs, (settle, allow) => {
       const requested = ({ cmd, dstAddr, dstPort }: Parser.Request) =>
         settle({ command: cmd, destination: dstAddr, port: dstPort });
-      const began = () => allow(withinMs);
-      this.#stream.once('data', began);
+      const first = () => {
+        began();
+        allow(withinMs);
+      };
+      this.#stream.once('data', first);
       this.#parser.once('request', requested);
       this.#parser.authed = true;
       this.#parser.start();
       return () => {
-        this.#stream.off('data', began);
+        this.#stream.off('data', first);
         this.#parser.off('request', requested);
       };
     });
@@ -127,4 +131,11 @@ export class SocksStream {
       if (over) closed();
     });
   }
+}
+
+/** It begins to read at once; here messages are asked for. */
+function createParser(stream: Duplex): Parser {
+  const parser = new Parser(stream);
+  parser.stop();
+  return parser;
 }

@@ -109,9 +109,11 @@ t.test('a drain ends idle connections and waits for tunnels, within its bound', 
   t.match(node.readiness(), { ready: false, reason: /draining/ });
   await idle.tls.closed();
   await t.rejects(TlsClient.connect(pki, port), 'nobody new is accepted');
-  busy.tls.write(Buffer.from('still here'));
-  t.equal(String(await busy.tls.read(10)), 'still here');
-  busy.end();
+  busy.chunk('still here');
+  t.equal(await busy.nextChunk(), 'still here');
+  busy.chunk();
+  t.equal(await busy.nextChunk(), '');
+  await busy.tls.closed();
   await drained;
   await node.stop();
 });

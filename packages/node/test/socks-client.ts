@@ -5,6 +5,8 @@ import type { Pki } from './pki.ts';
 import { TlsClient } from './tls-client.ts';
 
 export const OURS: ConnectionOptions = { ALPNProtocols: [ALPN_PROTOCOL] };
+/** Any other program: its tunnel is the rest of its connection. */
+export const CONVENTIONAL: ConnectionOptions = {};
 export const NONE = 0x00;
 export const PASSWORD = 0x02;
 
@@ -45,6 +47,20 @@ export class SocksClient {
     const address = await this.tls.read(type === 4 ? 16 : 4);
     const boundPort = (await this.tls.read(2)).readUInt16BE();
     return { code, address, port: boundPort };
+  }
+
+  /** A chunk of a tunnel; END without payload. */
+  chunk(payload = ''): void {
+    const kind = payload === '' ? 1 : 0;
+    this.tls.write(Buffer.concat([Buffer.of(kind, 0, 0, payload.length), Buffer.from(payload)]));
+  }
+
+  /** The payload of the next chunk; empty for END. */
+  async nextChunk(): Promise<string> {
+    const header = (await this.tls.read(4)).readUInt32BE();
+    const sizeBytes = header & 0xffffff;
+    if (header >>> 24 !== (sizeBytes === 0 ? 1 : 0)) throw new Error('this is no chunk');
+    return String(await this.tls.read(sizeBytes));
   }
 
   end(): void {

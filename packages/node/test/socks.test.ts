@@ -7,7 +7,7 @@ import { startNode } from './cluster.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { Pki } from './pki.ts';
 import { settings } from './settings.ts';
-import { NONE, OURS, PASSWORD, requestBytes, SocksClient } from './socks-client.ts';
+import { CONVENTIONAL, NONE, OURS, PASSWORD, requestBytes, SocksClient } from './socks-client.ts';
 import { TlsClient } from './tls-client.ts';
 import { until } from './until.ts';
 import { userList } from './users-fixture.ts';
@@ -52,7 +52,7 @@ t.test('CONNECT by IPv4, by IPv6 and by name, each half closing by itself', asyn
     ['LocalHost.', '127.0.0.1'],
   ] as const) {
     const target = await shouter(t, listening);
-    const client = await SocksClient.connect(pki, port);
+    const client = await SocksClient.connect(pki, port, CONVENTIONAL);
     t.equal(await client.greet(NONE), NONE);
     const reply = await client.request(1, destination, target);
     t.equal(reply.code, 0, destination);
@@ -113,7 +113,7 @@ t.test('what cannot be done is answered with the reply that says why', async (t)
   const protecting = await node(t, own);
   for (const [what, code, request] of table) {
     const at = what.startsWith('the node') ? protecting.port : port;
-    const client = await SocksClient.connect(pki, at);
+    const client = await SocksClient.connect(pki, at, CONVENTIONAL);
     await client.greet(NONE);
     client.tls.write(request);
     const reply = await client.tls.read(10);
