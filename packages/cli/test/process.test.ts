@@ -61,6 +61,15 @@ t.test('a node runs until SIGTERM, and says so in lines of JSON', async (t) => {
   for (const port of [BASE + 1, ADMIN, BASE + 2_001]) t.equal(await listens(port), false);
 });
 
+t.test('a reader that leaves does not keep a command from its work', async (t) => {
+  const path = folder(t);
+  const init = new Running(t, ['init', '--home', path, '--nodes', '1']);
+  init.child.stdout?.destroy();
+  const code = await new Promise((resolve) => init.child.once('exit', resolve));
+  t.equal(code, 0);
+  t.ok(existsSync(join(path, 'client.yaml')), 'the last file is there');
+});
+
 t.test('what another process holds is told, and the other is left alone', async (t) => {
   const path = await home(t);
   const first = await running(t, path);

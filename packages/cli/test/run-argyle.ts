@@ -28,9 +28,11 @@ export class Running {
     this.child.stdin?.end(input);
     const { stdout, stderr } = this.child;
     if (!stdout || !stderr) throw new Error('the child has its streams');
-    this.done = Promise.all([text(stdout), text(stderr), once(this.child, 'exit')]).then(
-      ([out, err, [code]]) => ({ code: code as number | null, out, err }),
-    );
+    this.done = Promise.all([
+      text(stdout).catch(() => ''),
+      text(stderr),
+      once(this.child, 'exit'),
+    ]).then(([out, err, [code]]) => ({ code: code as number | null, out, err }));
     t.teardown(async () => {
       this.child.kill('SIGKILL');
       await this.done;
