@@ -12,8 +12,11 @@ export interface Benchmark {
   readonly loads: readonly string[];
   readonly contenders: readonly Contender[];
   readonly columns: readonly Column[];
-  /** `contender`: the name of the row that others are compared with. */
-  readonly ratio: { readonly figure: string; readonly title: string; readonly contender: string };
+  /** The row of this name is what the others are compared with, in some figures. */
+  readonly baseline: {
+    readonly contender: string;
+    readonly figures: readonly { readonly figure: string; readonly title: string }[];
+  };
   readonly bars: readonly Bar[];
   /** Contenders are started anew for every run, because what one leaves changes the next. */
   readonly fresh: boolean;

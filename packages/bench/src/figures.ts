@@ -30,3 +30,14 @@ export function formatNumber(value: number, digits: number): string {
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ' ');
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 }
+
+export interface Quantiles {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export function quantiles(latenciesMs: readonly number[]): Quantiles {
+  const sorted = Float64Array.from(latenciesMs).sort();
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+}

@@ -2,12 +2,15 @@ import { BenchError } from './bench-error.ts';
 import type { Benchmark } from './benchmark.ts';
 import { benchmarks } from './benchmarks/index.ts';
 import { parseOptions, USAGE, type BenchOptions } from './options.ts';
+import { writeReport } from './readme.ts';
 import { judge, type Results } from './results.ts';
 import { runBenchmark } from './runner.ts';
 import { report } from './table.ts';
 
 const ExitCode = { missed: 1, usage: 2, failed: 3 } as const;
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(ExitCode.failed));
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
@@ -30,12 +33,15 @@ async function run(options: BenchOptions): Promise<number> {
   const progress = (line: string) => {
     process.stderr.write(`${line}\n`);
   };
-  let missed = false;
+  let [missed, failed] = [false, false];
   for (const benchmark of chosen) {
     const results = await runBenchmark(benchmark, { ...options, progress });
+    failed ||= results.failures.length > 0;
     missed ||= judge(results).some(({ met }) => !met);
+    if (options.write) writeReport(results);
     console.log(options.json ? asJson(results) : `\n${report(results)}`);
   }
+  if (failed) return ExitCode.failed;
   return options.check && missed ? ExitCode.missed : 0;
 }
 
@@ -51,7 +57,9 @@ function choose(names: readonly string[]): readonly Benchmark[] {
 
 function asJson(results: Results): string {
   const verdicts = judge(results).map(({ bar, value, met }) => ({ ...bar, value, met }));
-  return JSON.stringify({ name: results.benchmark.name, rows: results.rows, verdicts });
+  const { benchmark, failures, ...measured } = results;
+  const messages = failures.map(({ message }) => message);
+  return JSON.stringify({ name: benchmark.name, ...measured, verdicts, failures: messages });
 }
 
 function help(): string {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { devNull } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BenchError } from './bench-error.ts';
 
@@ -14,6 +15,8 @@ export interface ProcessOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly logFile: string;
+  /** What it writes is not kept. */
+  readonly quiet?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -30,11 +33,15 @@ export class RunningProcess implements AsyncDisposable {
     this.pid = pid;
     this.#child = child;
     this.#logFile = options.logFile;
+    const kill = () => child.kill('SIGKILL');
+    // Nothing that was started outlives this process, however it ends.
+    process.once('exit', kill);
     this.#closed = new Promise((resolve) => child.once('close', resolve));
+    child.once('close', () => process.off('exit', kill));
   }
 
   static async start(options: ProcessOptions): Promise<RunningProcess> {
-    const log = openSync(options.logFile, 'a', 0o600);
+    const log = openSync(options.quiet ? devNull : options.logFile, 'a', 0o600);
     // A test runner hooks its children by NODE_OPTIONS; what is measured has no hooks.
     const { NODE_OPTIONS: _hooks, ...env } = { ...process.env, ...options.env };
     const child = spawn(options.command, options.args, { stdio: ['ignore', log, log], env });
@@ -80,7 +87,8 @@ export class RunningProcess implements AsyncDisposable {
   }
 
   #failure(what: string): BenchError {
-    const tail = readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').slice(-TAIL_LINES);
+    const log = existsSync(this.#logFile) ? readFileSync(this.#logFile, 'utf8') : '';
+    const tail = log.trimEnd().split('\n').slice(-TAIL_LINES);
     return new BenchError('start', [`${this.name} ${what}`, ...tail].join('\n'));
   }
 }

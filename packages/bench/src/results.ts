@@ -1,10 +1,17 @@
+import type { BenchError } from './bench-error.ts';
 import type { Bar, Benchmark, Sample } from './benchmark.ts';
+import type { Circumstances } from './machine.ts';
 import { spread } from './figures.ts';
 
 /** What came of a benchmark. */
-export interface Results {
+export interface Results extends Circumstances {
   readonly benchmark: Benchmark;
   readonly rows: readonly Row[];
+  /** Of contenders that did not start, or did not do the work; they are measured no further. */
+  readonly failures: readonly BenchError[];
+  readonly rounds: number;
+  /** Of each run. */
+  readonly seconds: number;
 }
 
 /** One contender under one load; one sample a round. */
@@ -12,8 +19,8 @@ export interface Row {
   readonly load: string;
   readonly contender: string;
   readonly samples: readonly Sample[];
-  /** Why there are no samples. */
-  readonly missing?: string;
+  /** Why there are no samples, or fewer. */
+  readonly absent?: string;
 }
 
 export function figures(row: Row | undefined, figure: string): readonly number[] {

@@ -1,5 +1,7 @@
+import { BenchError } from './bench-error.ts';
 import type { Benchmark, Contender, Sample, Subject } from './benchmark.ts';
 import type { Results, Row } from './results.ts';
+import { MachineWatch } from './machine.ts';
 import { missingPackages, Site, type SiteOptions } from './site.ts';
 import { buildTools } from './tools.ts';
 
@@ -15,7 +17,8 @@ export interface RunOptions extends SiteOptions {
 
 interface Entrant {
   readonly contender: Contender;
-  readonly missing: readonly string[];
+  /** Why it is not measured, or no longer. */
+  absent: string | undefined;
   subject: Subject | undefined;
 }
 
@@ -30,32 +33,46 @@ export async function runBenchmark(benchmark: Benchmark, options: RunOptions): P
   const entrants = benchmark.contenders
     .filter(({ family }) => options.only.length === 0 || options.only.includes(family))
     .map((contender): Entrant => {
-      return { contender, missing: missingPackages(contender.needs), subject: undefined };
+      const missing = missingPackages(contender.needs);
+      const absent = missing.length > 0 ? `not installed: ${missing.join(', ')}` : undefined;
+      return { contender, absent, subject: undefined };
     });
   const loads = benchmark.loads.filter(
     (load) => options.loads.length === 0 || options.loads.some((part) => load.includes(part)),
   );
   const samples = new Map<string, Sample[]>();
-  for (let round = 1; round <= options.rounds; round += 1) {
+  const failures: BenchError[] = [];
+  const watch = new MachineWatch();
+  // A round before the others lets runtimes compile what they run; small ones measure nothing.
+  const first = benchmark.fresh || options.small ? 1 : 0;
+  for (let round = first; round <= options.rounds; round += 1) {
     for (const load of loads) {
       for (const entrant of entrants) {
-        if (entrant.missing.length > 0) continue;
+        if (entrant.absent !== undefined) continue;
         const { name } = entrant.contender;
         options.progress(`${benchmark.name}: ${load}: ${name}, ${round} of ${options.rounds}`);
-        const sample = await measure(benchmark, entrant, { site, stack, load });
-        const key = keyOf(load, name);
-        samples.set(key, [...(samples.get(key) ?? []), sample]);
+        try {
+          const at = { site, stack, load };
+          const sample = await watch.during(() => measure(benchmark, entrant, at));
+          const key = keyOf(load, name);
+          if (round > 0) samples.set(key, [...(samples.get(key) ?? []), sample]);
+        } catch (error) {
+          if (!(error instanceof BenchError)) throw error;
+          options.progress(`${name}: ${error.message}`);
+          entrant.absent = 'failed';
+          failures.push(error);
+        }
       }
     }
   }
   const rows = loads.flatMap((load) =>
-    entrants.map(({ contender: { name }, missing }): Row => {
+    entrants.map(({ contender: { name }, absent }): Row => {
       const row = { load, contender: name, samples: samples.get(keyOf(load, name)) ?? [] };
-      if (missing.length === 0) return row;
-      return { ...row, missing: `not installed: ${missing.join(', ')}` };
+      return absent === undefined ? row : { ...row, absent };
     }),
   );
-  return { benchmark, rows };
+  const { rounds, seconds } = options;
+  return { benchmark, rows, failures, rounds, seconds, ...watch.circumstances };
 }
 
 async function measure(

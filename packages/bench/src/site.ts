@@ -39,12 +39,17 @@ export class Site implements AsyncDisposable {
     this.small = options.small;
     this.profile = options.profile;
     this.#portBase = options.portBase;
-    this.#stack.defer(() => rmSync(this.folder, { recursive: true, force: true }));
+    const remove = () => rmSync(this.folder, { recursive: true, force: true });
+    process.once('exit', remove);
+    this.#stack.defer(() => {
+      process.off('exit', remove);
+      remove();
+    });
   }
 
   /** How long load runs before figures are taken. */
   get warmSeconds(): number {
-    return this.small ? 0.3 : 0.5;
+    return this.small ? 0.1 : 0.5;
   }
 
   /** The first of `count` free ports in a row. */

@@ -5,29 +5,40 @@ import type { Benchmark } from './benchmark.ts';
 const RATIO_DIGITS = 2;
 
 /** The header of a benchmark's table, as the documents must have it. */
-export function header({ columns, ratio }: Benchmark): string {
+export function header({ columns, baseline }: Benchmark): string {
   const titles = columns.map(({ title }) => title);
-  return line(['load', 'contender', ...titles, `${ratio.title} ÷ ${ratio.contender}`]);
+  const ratioTitles = baseline.figures.map(({ title }) => `${title} ÷ ${baseline.contender}`);
+  return line(['load', 'contender', ...titles, ...ratioTitles]);
 }
 
 /** Question, table, verdicts and notes in Markdown. */
 export function report(results: Results): string {
   const { benchmark } = results;
-  const parts = [benchmark.question, table(results), verdicts(results), benchmark.notes.join(' ')];
+  const parts = [benchmark.question, table(results), verdicts(results)];
+  parts.push([...benchmark.notes, circumstances(results)].join(' '));
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
 function table(results: Results): string {
-  const { columns, ratio } = results.benchmark;
+  const { columns, baseline } = results.benchmark;
   const rows = results.rows.map((row) => {
-    const base = rowOf(results, row.load, ratio.contender);
+    const base = rowOf(results, row.load, baseline.contender);
     const cells = columns.map(({ figure, digits }) => formatSpread(figures(row, figure), digits));
-    if (row.missing !== undefined) cells[0] = row.missing;
-    const compared = formatSpread(ratios(row, base, ratio.figure), RATIO_DIGITS);
-    return line([row.load, row.contender, ...cells, compared]);
+    if (row.absent !== undefined && row.samples.length === 0) cells[0] = row.absent;
+    const compared = baseline.figures.map(({ figure }) =>
+      formatSpread(ratios(row, base, figure), RATIO_DIGITS),
+    );
+    return line([row.load, row.contender, ...cells, ...compared]);
   });
-  const numbers = [...columns, ratio].map(() => '---:');
+  const numbers = [...columns, ...baseline.figures].map(() => '---:');
   return [header(results.benchmark), line(['---', '---', ...numbers]), ...rows].join('\n');
+}
+
+function circumstances({ rounds, seconds, machine, othersShare, benchmark }: Results): string {
+  const length = benchmark.fresh ? '' : ` of ${formatNumber(seconds, 1)} s`;
+  const runs = rounds === 1 ? `one run${length}` : `median (least–most) of ${rounds} runs${length}`;
+  const others = formatNumber(othersShare * 100, 0);
+  return `Figures: ${runs}; ${machine}; other work took ${others} % of the machine.`;
 }
 
 function verdicts(results: Results): string {

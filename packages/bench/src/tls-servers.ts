@@ -8,6 +8,8 @@ export interface TlsServers extends AsyncDisposable {
   readonly processes: readonly RunningProcess[];
   /** TLS 1.2 resumes by session id, because there are no tickets. */
   readonly sessionIds: boolean;
+  /** A resumed handshake of TLS 1.3 ends with a new ticket. */
+  readonly renews: boolean;
   /** Of ALPN. */
   readonly protocol: string | undefined;
 }

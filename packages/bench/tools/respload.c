@@ -1,6 +1,6 @@
 /*
  * RESP (the protocol of Redis) as load: SET, GET, or SET followed by WAIT for --wait replicas;
- * --conc connections, each with one request under way. Keys are new each time, or for GET at random.
+ * --conc connections, each with one request under way. SET takes one key after the other, GET any of --keys.
  */
 #include "bench.h"
 
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     bool wrong = false;
     static const struct option options[] = {
         {"to", ANY_ARG, 0, 't'}, {"mode", ANY_ARG, 0, 'm'}, {"conc", ANY_ARG, 0, 'c'}, {"value", ANY_ARG, 0, 'v'}, {"keys", ANY_ARG, 0, 'k'},
-        {"first", ANY_ARG, 0, 'f'}, {"wait", ANY_ARG, 0, 'w'}, {"count", ANY_ARG, 0, 'n'}, {"secs", ANY_ARG, 0, 's'}, {"warm", ANY_ARG, 0, 'a'},
+        {"wait", ANY_ARG, 0, 'w'}, {"count", ANY_ARG, 0, 'n'}, {"secs", ANY_ARG, 0, 's'}, {"warm", ANY_ARG, 0, 'a'},
         {"pids", ANY_ARG, 0, 'i'}, {0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 't') to = optarg;
@@ -141,7 +141,6 @@ int main(int argc, char **argv)
         else if (o == 'c') concurrency = atoi(optarg);
         else if (o == 'v') value_bytes = atoi(optarg);
         else if (o == 'k') keys = strtoull(optarg, NULL, 10);
-        else if (o == 'f') next_key = strtoull(optarg, NULL, 10);
         else if (o == 'w') replicas = atoi(optarg);
         else if (o == 'n') count = strtoull(optarg, NULL, 10);
         else if (o == 's') secs = atof(optarg);
@@ -150,7 +149,7 @@ int main(int argc, char **argv)
         else wrong = true;
     }
     if (wrong || !to || concurrency < 1 || value_bytes < 1 || value_bytes > VALUE_MAX || replicas < 0 || replicas > 9 || !keys) {
-        fprintf(stderr, "respload --to ADDRESS:PORT --mode set|get|setwait [--conc N] [--value BYTES] [--keys N] [--first KEY]\n"
+        fprintf(stderr, "respload --to ADDRESS:PORT --mode set|get|setwait [--conc N] [--value BYTES] [--keys N]\n"
                         "         [--wait REPLICAS] [--count N] [--secs S] [--warm S] [--pids A,B]\n");
         return 2;
     }

@@ -22,6 +22,7 @@ struct connection {
 
 static SSL_CTX *context;
 static int own_index, poller, version = TLS1_3_VERSION;
+static bool awaits_ticket = true;
 static const char *server_name;
 static uint32_t sources, next_source;
 static SSL_SESSION *sessions[SESSIONS_MAX];
@@ -112,7 +113,7 @@ static enum step step(struct connection *c)
         }
         c->finished = now_ns();
     }
-    if (version == TLS1_2_VERSION) return DONE;
+    if (!awaits_ticket) return DONE;
     char byte;
     int result = SSL_read(c->ssl, &byte, 1);
     if (c->ticket) return DONE;
@@ -154,7 +155,7 @@ static void count(struct connection *c)
 {
     done++;
     resumed += (uint64_t)SSL_session_reused(c->ssl);
-    without_ticket += version == TLS1_3_VERSION && !c->ticket;
+    without_ticket += awaits_ticket && !c->ticket;
     record(&handshake, c->finished - c->start);
     record(&until_ticket, now_ns() - c->start);
 }
@@ -205,10 +206,10 @@ int main(int argc, char **argv)
     const char *to = NULL, *then = NULL, *groups = NULL, *protocol = NULL, *pids = NULL;
     int concurrency = 8, wanted = 0;
     double secs = 3, warm_s = 0.5;
-    bool wrong = false, tickets = true;
+    bool wrong = false, tickets = true, no_ticket = false;
     static const struct option options[] = {
         {"to", ANY_ARG, 0, 't'}, {"then", ANY_ARG, 0, 'n'}, {"version", ANY_ARG, 0, 'v'}, {"sessions", ANY_ARG, 0, 'r'},
-        {"session-ids", no_argument, 0, 'd'}, {"conc", ANY_ARG, 0, 'c'}, {"secs", ANY_ARG, 0, 's'}, {"warm", ANY_ARG, 0, 'w'},
+        {"session-ids", no_argument, 0, 'd'}, {"no-ticket", no_argument, 0, 'k'}, {"conc", ANY_ARG, 0, 'c'}, {"secs", ANY_ARG, 0, 's'}, {"warm", ANY_ARG, 0, 'w'},
         {"name", ANY_ARG, 0, 'm'}, {"alpn", ANY_ARG, 0, 'l'}, {"groups", ANY_ARG, 0, 'g'}, {"sources", ANY_ARG, 0, 'u'},
         {"pids", ANY_ARG, 0, 'i'}, {0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -218,6 +219,7 @@ int main(int argc, char **argv)
         else if (o == 'v' && !strcmp(optarg, "1.3")) version = TLS1_3_VERSION;
         else if (o == 'r') wanted = atoi(optarg);
         else if (o == 'd') tickets = false;
+        else if (o == 'k') no_ticket = true;
         else if (o == 'c') concurrency = atoi(optarg);
         else if (o == 's') secs = atof(optarg);
         else if (o == 'w') warm_s = atof(optarg);
@@ -229,9 +231,10 @@ int main(int argc, char **argv)
         else wrong = true;
     }
     if (wrong || !to || concurrency < 1 || wanted < 0 || wanted > SESSIONS_MAX || sources > 60000) {
-        fprintf(stderr, "tlsrate --to ADDRESS:PORT [--version 1.2|1.3] [--sessions N [--then ADDRESS:PORT] [--session-ids]]\n"
+        fprintf(stderr, "tlsrate --to ADDRESS:PORT [--version 1.2|1.3] [--sessions N [--then ADDRESS:PORT] [--session-ids] [--no-ticket]]\n"
                         "        [--conc N] [--secs S] [--warm S] [--name HOST] [--alpn P] [--groups L] [--sources N] [--pids A,B]\n"
                         "--sessions: resume that many, made at --to, at --then. --session-ids: TLS 1.2 without tickets.\n"
+                        "--no-ticket: the server gives none after a resumption: end with the handshake.\n"
                         "--sources: come from that many addresses of 127.1.0.0/16.\n");
         return 2;
     }
@@ -239,7 +242,9 @@ int main(int argc, char **argv)
     raise_descriptors();
     make_context(tickets, groups, protocol);
     endpoint first = parse_endpoint(to), second = parse_endpoint(then ? then : to);
+    awaits_ticket = version == TLS1_3_VERSION;
     collect_sessions(&first, wanted);
+    awaits_ticket = awaits_ticket && !no_ticket;
     if (session_count < wanted) {
         fprintf(stderr, "%d of %d sessions %s\n", session_count, wanted, first_error);
         return 3;

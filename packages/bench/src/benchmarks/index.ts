@@ -1,8 +1,10 @@
 import type { Benchmark } from '../benchmark.ts';
+import { add } from './add.ts';
 import { bulk } from './bulk.ts';
 import { connect } from './connect.ts';
+import { get } from './get.ts';
 import { handshakes } from './handshakes.ts';
 import { idle } from './idle.ts';
 
 /** In the order in which they are run and documented. */
-export const benchmarks: readonly Benchmark[] = [handshakes, connect, bulk, idle];
+export const benchmarks: readonly Benchmark[] = [handshakes, add, get, connect, bulk, idle];

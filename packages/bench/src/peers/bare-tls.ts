@@ -28,6 +28,7 @@ export const bareTls: Peer<TlsServers> = {
       endpoints: [`${LOOPBACK}:${first}`, `${LOOPBACK}:${first + 1}`],
       processes,
       sessionIds: false,
+      renews: false,
       protocol: 'argyle/1',
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };

@@ -45,6 +45,7 @@ export const haproxy: Peer<TlsServers> = {
       endpoints: [`${LOOPBACK}:${first}`, `${LOOPBACK}:${first + 1}`],
       processes,
       sessionIds: false,
+      renews: false,
       protocol: undefined,
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };

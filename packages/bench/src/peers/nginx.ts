@@ -40,6 +40,7 @@ export const nginx: Peer<TlsServers> = {
       endpoints: [`${LOOPBACK}:${first}`, `${LOOPBACK}:${first + 1}`],
       processes,
       sessionIds: false,
+      renews: true,
       protocol: undefined,
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };

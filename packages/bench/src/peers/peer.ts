@@ -20,6 +20,7 @@ export async function listening(
     readonly command: string;
     readonly args: readonly string[];
     readonly port: number;
+    readonly quiet?: boolean;
   },
 ): Promise<RunningProcess> {
   const { folder, port, ...process_ } = options;

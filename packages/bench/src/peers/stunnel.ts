@@ -23,9 +23,10 @@ export const stunnel: Peer<Tunnel> = {
       writeFileSync(path, `${common}${noDelay}${lines.join('\n')}\n`);
       return [path];
     };
-    const microsocksArgs = ['-q', '-i', LOOPBACK, '-p', String(socks)];
+    const microsocksArgs = ['-i', LOOPBACK, '-p', String(socks)];
+    // microsocks writes a line for each connection.
     const start = (name: string, command: string, port: number, args: readonly string[]) =>
-      listening(site, stack, { folder, name, command, args, port });
+      listening(site, stack, { folder, name, command, args, port, quiet: command !== 'stunnel4' });
     const far = [
       await start('microsocks', 'microsocks', socks, microsocksArgs),
       await start(

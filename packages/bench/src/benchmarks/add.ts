@@ -1,0 +1,129 @@
+import { argyle } from '../argyle.ts';
+import { BenchError } from '../bench-error.ts';
+import type { Benchmark, Sample } from '../benchmark.ts';
+import { MemberGroup } from '../member-group.ts';
+import { redis, type RedisServers } from '../peers/redis.ts';
+import type { Site } from '../site.ts';
+import { runLoad } from '../tools.ts';
+
+const MEMBERS = 3;
+const REPLICAS = MEMBERS - 1;
+const VALUE_BYTES = 300;
+const ONE = '1 writer';
+const SOME = '64 writers';
+const MANY = '1 000 writers';
+const WRITERS: Readonly<Record<string, number>> = { [ONE]: 1, [SOME]: 64, [MANY]: 1_000 };
+const ARGYLE = 'argyle, 3 members';
+const REDIS = 'redis SET + WAIT 2';
+const peer = redis(REPLICAS);
+
+export const add: Benchmark = {
+  name: 'add',
+  question:
+    'What does an ADD of 300 bytes cost that two other members acknowledge, beside Redis SET + WAIT 2?',
+  loads: [ONE, SOME, MANY],
+  contenders: [
+    argyle(ARGYLE, async (site) => {
+      const group = await MemberGroup.open(site, { members: MEMBERS, valueBytes: VALUE_BYTES });
+      return {
+        measure: (load) => measureMembers(group, site, load),
+        [Symbol.asyncDispose]: () => group[Symbol.asyncDispose](),
+      };
+    }),
+    {
+      family: 'redis',
+      name: REDIS,
+      needs: peer.needs,
+      async open(site) {
+        const servers = await peer.open(site);
+        return {
+          measure: (load) => measureRedis(servers, site, load),
+          [Symbol.asyncDispose]: () => servers[Symbol.asyncDispose](),
+        };
+      },
+    },
+  ],
+  columns: [
+    { figure: 'rate', title: 'a second', digits: 0 },
+    { figure: 'p50Ms', title: 'p50 ms', digits: 2 },
+    { figure: 'p99Ms', title: 'p99 ms', digits: 2 },
+    { figure: 'cpuUs', title: 'CPU µs, all three', digits: 1 },
+    { figure: 'writersUs', title: 'CPU µs, writers', digits: 1 },
+  ],
+  baseline: {
+    contender: REDIS,
+    figures: [
+      { figure: 'rate', title: 'rate' },
+      { figure: 'cpuUs', title: 'CPU' },
+    ],
+  },
+  bars: [
+    {
+      text: 'ADD with 64 writers at least 0.5 × as many a second as Redis',
+      load: SOME,
+      contender: ARGYLE,
+      figure: 'rate',
+      sense: 'at least',
+      limit: 0.5,
+      over: { load: SOME, contender: REDIS },
+    },
+  ],
+  fresh: false,
+  notes: [
+    'A writer has one write under way. Writers of Argyle are in the process of a member, as those of a node are, and their work is in its column; those of Redis are connections of a load tool.',
+    'Both are three processes on one machine and keep nothing on disk. Records of Argyle expire, and go sealed from member to member; those of Redis do neither.',
+  ],
+};
+
+/** A member that got no processor for too long is excluded; that run says nothing. */
+const ATTEMPTS = 4;
+
+async function measureMembers(group: MemberGroup, site: Site, load: string): Promise<Sample> {
+  const writers = WRITERS[load] ?? 1;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    await group.untilReady();
+    const sample = await tryMembers(group, site, writers);
+    if (sample) return sample;
+  }
+  throw new BenchError('run', `${load}: members were excluded in ${ATTEMPTS} runs`);
+}
+
+/** Undefined when not every write was acknowledged by every member. */
+async function tryMembers(
+  group: MemberGroup,
+  site: Site,
+  writers: number,
+): Promise<Sample | undefined> {
+  const writer = group.members[0];
+  await writer.ask({ kind: 'add', writers, seconds: site.warmSeconds });
+  const before = await group.cpuSeconds();
+  const answer = await writer.ask({ kind: 'add', writers, seconds: site.seconds });
+  const after = await group.cpuSeconds();
+  const { done = 0, seconds = 0, unacknowledged = 0, p50Ms = 0, p99Ms = 0 } = answer;
+  if (unacknowledged > 0 || done === 0) return undefined;
+  const digests = await Promise.all(group.members.map((each) => each.ask({ kind: 'ready' })));
+  if (new Set(digests.map(({ digest }) => digest)).size !== 1)
+    throw new BenchError('run', 'all was acknowledged, and the digests of the members differ');
+  return { rate: done / seconds, p50Ms, p99Ms, cpuUs: ((after - before) * 1e6) / done };
+}
+
+async function measureRedis(servers: RedisServers, site: Site, load: string): Promise<Sample> {
+  const run = await runLoad('respload', {
+    to: servers.primary,
+    mode: 'setwait',
+    conc: WRITERS[load],
+    value: VALUE_BYTES,
+    wait: REPLICAS,
+    secs: site.seconds,
+    warm: site.warmSeconds,
+    pids: servers.processes.map(({ pid }) => pid).join(','),
+  });
+  const each = (seconds: number) => (seconds * 1e6) / run.done;
+  return {
+    rate: run.done / run.secs,
+    p50Ms: run.p50_ms,
+    p99Ms: run.p99_ms,
+    cpuUs: each(run.cpu_s.reduce((sum, cpu) => sum + cpu, 0)),
+    writersUs: each(run.own_cpu_s),
+  };
+}

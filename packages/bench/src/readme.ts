@@ -1,0 +1,25 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BenchError } from './bench-error.ts';
+import type { Results } from './results.ts';
+import { report } from './table.ts';
+
+export const README = join(import.meta.dirname, '..', 'README.md');
+const PRETTIER = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'prettier');
+
+/** Puts a report between the document's markers of its name, formatted as the house formats. */
+export function writeReport(results: Results): void {
+  writeFileSync(README, withReport(readFileSync(README, 'utf8'), results));
+  execFileSync(PRETTIER, ['--write', '--log-level', 'warn', README]);
+}
+
+/** Throws a BenchError when the document has no such markers. */
+export function withReport(document: string, results: Results): string {
+  const { name } = results.benchmark;
+  const [begin, end] = [`<!-- ${name}: written by scripts/bench -->`, `<!-- end of ${name} -->`];
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  if (from < 0 || to < from) throw new BenchError('run', `${README} has no markers of ${name}`);
+  const [before, after] = [document.slice(0, from + begin.length), document.slice(to)];
+  return `${before}\n\n${report(results)}\n\n${after}`;
+}
