@@ -1,7 +1,11 @@
 import { AssertionError } from 'node:assert/strict';
+import { writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { LogLevel } from './config/node-config.ts';
+import { LogSink } from './log-sink.ts';
+
+const STDOUT = 1;
 
 /**
  * One line of JSON a message on standard output, or coloured lines on a terminal. Written at once,
@@ -10,8 +14,13 @@ import type { LogLevel } from './config/node-config.ts';
 export function createLog(level: LogLevel, name: string): Logger {
   const stream = process.stdout.isTTY
     ? pretty({ colorize: true, sync: true, ignore: 'pid,hostname,name' })
-    : pino.destination({ fd: 1, sync: true });
+    : new LogSink((bytes) => writeSync(STDOUT, bytes), linesLost);
   return pino({ level, name }, stream);
+}
+
+function linesLost(lines: number): string {
+  const fields = { level: pino.levels.values['warn'], time: Date.now(), event: 'log-lines-lost' };
+  return `${JSON.stringify({ ...fields, lines, msg: 'there was no room for them' })}\n`;
 }
 
 /**

@@ -70,6 +70,18 @@ t.test('a reader that leaves does not keep a command from its work', async (t) =
   t.ok(existsSync(join(path, 'client.yaml')), 'the last file is there');
 });
 
+t.test('a node serves on when there is no room for its log', async (t) => {
+  const path = await home(t);
+  const config = join(path, 'node-1.yaml');
+  const script = 'exec "$@" > /dev/full';
+  const node = new Running(t, ['node', '--config', config], {
+    through: ['sh', '-c', script, 'sh'],
+  });
+  await until(() => isReady(ADMIN));
+  node.child.kill('SIGTERM');
+  t.match(await node.done, { code: 0, err: '' });
+});
+
 t.test('what another process holds is told, and the other is left alone', async (t) => {
   const path = await home(t);
   const first = await running(t, path);

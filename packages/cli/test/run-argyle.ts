@@ -21,9 +21,15 @@ export class Running {
   readonly child: ChildProcess;
   readonly done: Promise<Ran>;
 
-  constructor(t: Test, args: readonly string[], input = '') {
+  /** `through`: a command that runs the one that it is given. */
+  constructor(
+    t: Test,
+    args: readonly string[],
+    options: { input?: string; through?: string[] } = {},
+  ) {
+    const { input = '', through = [] } = options;
     // The test runner hooks its children by NODE_OPTIONS; what users run has no hooks.
-    const command = ['-u', 'NODE_OPTIONS', process.execPath, MAIN, ...args];
+    const command = ['-u', 'NODE_OPTIONS', ...through, process.execPath, MAIN, ...args];
     this.child = spawn('env', command, { env: ENVIRONMENT });
     this.child.stdin?.end(input);
     const { stdout, stderr } = this.child;
@@ -42,7 +48,7 @@ export class Running {
 
 /** The command line as a process of its own. */
 export async function argyle(t: Test, args: readonly string[], input = ''): Promise<Ran> {
-  return new Running(t, args, input).done;
+  return new Running(t, args, { input }).done;
 }
 
 /** Looks until it holds; the test's own time-out is the bound. */
