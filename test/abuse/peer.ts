@@ -56,6 +56,7 @@ export class Peer {
       }),
     );
     stream.on('end', () => this.#change(() => (this.#ended = true)));
+    stream.on('drain', () => this.#change(() => undefined));
     stream.on('close', () => this.#change(() => undefined));
   }
 
@@ -68,8 +69,9 @@ export class Peer {
     return this.#ended;
   }
 
-  get closed(): boolean {
-    return this.stream.closed;
+  /** It failed, or is closed. */
+  get cut(): boolean {
+    return this.#failure !== undefined || this.stream.destroyed;
   }
 
   /** Why it broke; undefined for a clean end. */
@@ -101,6 +103,18 @@ export class Peer {
   /** The other side has ended or broken it. */
   async left(): Promise<void> {
     await this.until(() => this.#over, 'the end');
+  }
+
+  /** What is written goes out again, or never will. */
+  async drained(): Promise<void> {
+    const drained = () => !this.stream.writableNeedDrain || this.stream.destroyed;
+    await this.until(drained, 'room to send');
+  }
+
+  /** As if nothing had come yet. */
+  startOver(): void {
+    this.take();
+    this.#sizeBytes = 0;
   }
 
   /** In pieces, each with a system call of its own. */
@@ -149,7 +163,7 @@ export class Peer {
   }
 
   get #over(): boolean {
-    return this.#ended || this.#failure !== undefined || this.stream.destroyed;
+    return this.#ended || this.cut;
   }
 
   #change(change: () => void): void {

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import type { Host } from '@argyle/host';
 import { formatAddress, parseAddress, type Network } from './network.ts';
 import type { ProtectedEndpoints } from './protected-endpoints.ts';
+import type { Pulse } from './pulse.ts';
 import type { Question, RuleBook } from './rule-book.ts';
 import { replyTo, type ReplyName } from './socks-reply.ts';
 
@@ -22,6 +23,7 @@ export interface DialerOptions {
   readonly protectedEndpoints: ProtectedEndpoints;
   /** For the name and the connection together. */
   readonly connectMs: number;
+  readonly pulse: Pulse;
   /** The system's, unless a test brings its own. */
   readonly lookup?: Lookup;
 }
@@ -62,8 +64,11 @@ export class Dialer {
       const found = await this.#find(request, signal);
       if (typeof found === 'string') return { kind: 'refused', reply: found };
       const end = await connectTo(found, request.port, signal);
-      if (typeof end !== 'string') return { kind: 'connected', socket: end };
-      return { kind: 'refused', reply: bound.signal.aborted ? 'host-unreachable' : replyTo(end) };
+      if (typeof end === 'string') {
+        return { kind: 'refused', reply: bound.signal.aborted ? 'host-unreachable' : replyTo(end) };
+      }
+      this.#options.pulse.watch(end);
+      return { kind: 'connected', socket: end };
     } finally {
       cancel();
     }

@@ -6,6 +6,7 @@ import { ConnectionTable } from './connection-table.ts';
 import { Logins } from './logins.ts';
 import { NodeCounters } from './node-counters.ts';
 import type { NodeOptions } from './options.ts';
+import { Pulse } from './pulse.ts';
 import { SessionStore } from './session-store.ts';
 import type { FrontContext } from './tls-front.ts';
 import { TrustContext } from './trust-context.ts';
@@ -13,6 +14,10 @@ import { Users } from './users.ts';
 
 export type FrontSettings = Pick<NodeOptions, 'tls' | 'sessions' | 'authentication' | 'limits'>;
 export type FrontParts = Omit<FrontContext, 'secured'> & { readonly users: Users };
+
+/** Seldom enough to cost nothing, also with thousands of connections. */
+const PULSE_MS_MAX = 15_000;
+const PULSES_PER_IDLE = 4;
 
 /** What a TLS front works with. Throws a NodeError when the options hold something that is none. */
 export function createFrontParts(
@@ -32,6 +37,7 @@ export function createFrontParts(
     logins,
     counters: new NodeCounters(),
     connections: new ConnectionTable(limits),
+    pulse: new Pulse(host, { everyMs: Math.min(PULSE_MS_MAX, limits.idleMs / PULSES_PER_IDLE) }),
     store: new SessionStore(host, cache, { logins, trust, holdMs: sessions.holdMs }),
     beforeLogin: new BeforeLogin(host, {
       lifetimeMs: sessions.beforeLoginMs,

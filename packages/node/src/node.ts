@@ -72,6 +72,7 @@ export class Node {
       rules: new RuleBook(options.rules),
       protectedEndpoints: new ProtectedEndpoints(protectedBy(options), ownAddresses),
       connectMs: options.limits.connectMs,
+      pulse: this.#parts.pulse,
     });
     this.#front = new TlsFront(
       { ...this.#parts, secured: (connection) => this.#serve(connection) },

@@ -9,6 +9,7 @@ import { Handshake, type HandshakeContext } from './handshake.ts';
 import type { ConnectionRefusal, NodeCounters } from './node-counters.ts';
 import { NodeError } from './node-error.ts';
 import type { TlsOptions } from './options.ts';
+import type { Pulse } from './pulse.ts';
 import { ALPN_PROTOCOL, type SecureConnection } from './secure-connection.ts';
 
 /** Equal at all nodes, or nothing is shared; by default it is a hash of the process's arguments. */
@@ -31,6 +32,7 @@ export interface FrontContext extends HandshakeContext {
   readonly log: Log;
   readonly connections: ConnectionTable;
   readonly counters: NodeCounters;
+  readonly pulse: Pulse;
   /** Owns the connection from now on. */
   readonly secured: (connection: SecureConnection) => void;
 }
@@ -83,7 +85,7 @@ export class TlsFront {
   }
 
   #accept(raw: Socket): void {
-    const { connections, counters, host } = this.#context;
+    const { connections, counters, host, pulse } = this.#context;
     raw.on('error', () => undefined);
     const seat = connections.seat(raw.remoteAddress ?? '');
     if (typeof seat === 'string') {
@@ -92,6 +94,7 @@ export class TlsFront {
       return;
     }
     counters.accepted.add([]);
+    pulse.watch(raw);
     const cancelTimer = host.after(this.#options.handshakeMs, () => this.#refuse(raw, 'timeout'));
     this.#unfinished.set(raw, cancelTimer);
     raw.once('close', () => {
@@ -138,7 +141,7 @@ export class TlsFront {
   }
 
   #secured(socket: TLSSocket): void {
-    const { connections, logins, secured } = this.#context;
+    const { connections, logins, pulse, secured } = this.#context;
     const current = this.#current.getStore();
     socket.on('error', () => undefined);
     if (!current || !this.#settle(current.raw)) {
@@ -147,6 +150,7 @@ export class TlsFront {
     }
     // Not before: whoever leaves in the middle of a handshake has left.
     socket.allowHalfOpen = true;
+    pulse.watch(current.raw, socket);
     const connection = current.handshake.secured(socket);
     // Between the answer and the end of the handshake somebody may have revoked it.
     if ([connection.lineage, ...connection.sessionIds].some((key) => logins.isRevoked(key))) {

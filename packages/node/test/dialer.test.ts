@@ -4,6 +4,7 @@ import { SystemHost } from '@argyle/host/system';
 import t, { type Test } from 'tap';
 import { Dialer, type Lookup } from '../src/dialer.ts';
 import type { Rule } from '../src/options.ts';
+import { Pulse } from '../src/pulse.ts';
 import { ProtectedEndpoints } from '../src/protected-endpoints.ts';
 import { RuleBook } from '../src/rule-book.ts';
 
@@ -11,10 +12,12 @@ const ANYONE = { users: [], groups: [], commands: [], names: [], ports: [] };
 
 function dialer(lookup: Lookup, networks: string[], connectMs = 5_000): Dialer {
   const rule: Rule = { action: 'allow', ...ANYONE, networks };
-  return new Dialer(new SystemHost(), {
+  const host = new SystemHost();
+  return new Dialer(host, {
     rules: new RuleBook([rule]),
     protectedEndpoints: new ProtectedEndpoints([], () => []),
     connectMs,
+    pulse: new Pulse(host, { everyMs: 1_000 }),
     lookup,
   });
 }
