@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Contender } from './benchmark.ts';
 import type { RunningProcess } from './processes.ts';
@@ -45,7 +45,7 @@ export class ArgyleCluster implements AsyncDisposable {
     await using started = new AsyncDisposableStack();
     const start = async (name: string, adminPort: number) => {
       const command = name === 'client' ? 'client' : 'node';
-      const flags = site.profile ? ['--cpu-prof', `--cpu-prof-dir=${site.profile}`] : [];
+      const flags = profileFlags(site.profile, `${basename(home)}-${name}`);
       const config = join(home, `${name}.yaml`);
       const args = [...flags, MAIN, command, '--config', config];
       const process_ = await site.start(home, { name, command: process.execPath, args });
@@ -92,6 +92,12 @@ export function argyleCertificate(folder: string) {
     key: join(folder, 'node-1.key.pem'),
     ca: join(folder, 'ca.pem'),
   };
+}
+
+/** Options of Node; the profile is written when the process ends. */
+export function profileFlags(folder: string | undefined, name: string): readonly string[] {
+  if (folder === undefined) return [];
+  return ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`];
 }
 
 function initHome(home: string, nodes: number): void {

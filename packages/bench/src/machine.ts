@@ -11,7 +11,7 @@ export interface Circumstances {
   readonly othersShare: number;
 }
 
-/** What this process and its children leave of the machine's processors to others, and they take. */
+/** What others take of the machine's processors, beside this process and its children. */
 export class MachineWatch {
   #elapsedS = 0;
   #othersS = 0;
@@ -29,8 +29,8 @@ export class MachineWatch {
     const othersShare = available === 0 ? 0 : Math.max(0, this.#othersS / available);
     const model = cpus()[0]?.model.trim() ?? 'unknown processor';
     const { node, openssl } = process.versions;
-    const machine = `${availableParallelism()} × ${model}, Linux ${release().split('-')[0]}, Node ${node}, OpenSSL ${openssl}`;
-    return { machine, othersShare };
+    const system = `Linux ${release().split('-')[0]}, Node ${node}, OpenSSL ${openssl}`;
+    return { machine: `${availableParallelism()} × ${model}, ${system}`, othersShare };
   }
 }
 

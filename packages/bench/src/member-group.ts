@@ -4,6 +4,7 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { profileFlags } from './argyle.ts';
 import { BenchError } from './bench-error.ts';
 import type { MemberAnswer, MemberOptions, MemberRequest } from './member.ts';
 import type { Site } from './site.ts';
@@ -67,7 +68,7 @@ export class MemberProcess implements AsyncDisposable {
   readonly #lines: Interface;
 
   constructor(options: MemberOptions, profile: string | undefined) {
-    const flags = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
+    const flags = profileFlags(profile, `member-${options.index}-${options.groupPort}`);
     const { NODE_OPTIONS: _hooks, ...env } = process.env;
     this.#child = spawn(process.execPath, [...flags, PROGRAM, JSON.stringify(options)], {
       stdio: ['pipe', 'pipe', 'inherit'],

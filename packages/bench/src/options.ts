@@ -27,7 +27,7 @@ export const USAGE = `scripts/bench NAME... | all [options]
   --seconds S     of each run (3; with --small 0.5)
   --small         a few seconds a benchmark: shows that it works
   --only A,B      these contenders alone: argyle, direct, nginx, redis ...
-  --loads TEXT    only loads that contain one of these texts, separated by commas
+  --load TEXT     only loads whose names contain it; may be repeated
   --json          the figures of every run, instead of tables
   --check         exit code 1 if a bar is missed
   --write         put the tables into packages/bench/README.md
@@ -46,7 +46,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     seconds: number('--seconds', values.seconds, small ? 0.5 : 3),
     small,
     only: list(values.only),
-    loads: list(values.loads),
+    loads: values.load ?? [],
     json: values.json ?? false,
     check: values.check ?? false,
     write: values.write ?? false,
@@ -56,7 +56,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   };
   if (!Number.isInteger(options.rounds)) throw usage('--rounds: wanted a whole number');
   if (options.write && (small || options.only.length > 0 || options.loads.length > 0))
-    throw usage('--write: wanted whole tables, without --small, --only and --loads');
+    throw usage('--write: wanted whole tables, without --small, --only and --load');
   return options;
 }
 
@@ -70,7 +70,7 @@ function parse(args: readonly string[]) {
         seconds: { type: 'string' },
         small: { type: 'boolean' },
         only: { type: 'string' },
-        loads: { type: 'string' },
+        load: { type: 'string', multiple: true },
         json: { type: 'boolean' },
         check: { type: 'boolean' },
         write: { type: 'boolean' },

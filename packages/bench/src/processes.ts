@@ -20,7 +20,7 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A process that is measured or that measures; it writes to a log, and is stopped with its site. */
+/** A process that is measured, or that a tunnel leads to; what it writes goes to a log. */
 export class RunningProcess implements AsyncDisposable {
   readonly name: string;
   readonly pid: number;

@@ -63,7 +63,9 @@ export async function runLoad(
     throw new BenchError('run', `${name} ${words.join(' ')}: ${said}`, { cause });
   });
   const load = JSON.parse(stdout) as Load;
-  for (const fault of ['failures', 'errors', 'corrupt', 'unacknowledged'] as const)
-    if (load[fault]) throw new BenchError('run', `${name} ${words.join(' ')}: ${stdout.trim()}`);
+  const faults = ['failures', 'errors', 'corrupt', 'unacknowledged'] as const;
+  const idle = load.done === 0 && !load.bytes;
+  if (idle || faults.some((fault) => load[fault]))
+    throw new BenchError('run', `${name} ${words.join(' ')}: ${stdout.trim()}`);
   return load;
 }

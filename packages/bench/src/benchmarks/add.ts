@@ -36,6 +36,8 @@ export const add: Benchmark = {
       needs: peer.needs,
       async open(site) {
         const servers = await peer.open(site);
+        // A replica that has just come online acknowledges up to a second late.
+        await runLoad('respload', { to: servers.primary, mode: 'setwait', count: 1, secs: 10 });
         return {
           measure: (load) => measureRedis(servers, site, load),
           [Symbol.asyncDispose]: () => servers[Symbol.asyncDispose](),
