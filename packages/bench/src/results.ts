@@ -7,24 +7,24 @@ import { spread } from './figures.ts';
 export interface Results extends Circumstances {
   readonly benchmark: Benchmark;
   readonly rows: readonly Row[];
-  /** Of contenders that did not start, or did not do the work; they are measured no further. */
+  /** Of contenders that did not start, or did not do the work as they should. */
   readonly failures: readonly BenchError[];
   readonly rounds: number;
   /** Of each run. */
   readonly seconds: number;
 }
 
-/** One contender under one load; one sample a round. */
+/** One contender under one load; one sample a round, or none of a round in which it failed. */
 export interface Row {
   readonly load: string;
   readonly contender: string;
-  readonly samples: readonly Sample[];
+  readonly samples: readonly (Sample | undefined)[];
   /** Why there are no samples, or fewer. */
   readonly absent?: string;
 }
 
 export function figures(row: Row | undefined, figure: string): readonly number[] {
-  return (row?.samples ?? []).flatMap((sample) => sample[figure] ?? []);
+  return (row?.samples ?? []).flatMap((sample) => sample?.[figure] ?? []);
 }
 
 export function rowOf({ rows }: Results, load: string, contender: string): Row | undefined {
@@ -34,7 +34,7 @@ export function rowOf({ rows }: Results, load: string, contender: string): Row |
 /** Round by round, because what disturbs a round disturbs both. */
 export function ratios(row: Row | undefined, base: Row | undefined, figure: string): number[] {
   return (row?.samples ?? []).flatMap((sample, round) => {
-    const [own, other] = [sample[figure], base?.samples[round]?.[figure]];
+    const [own, other] = [sample?.[figure], base?.samples[round]?.[figure]];
     return own === undefined || !other ? [] : [own / other];
   });
 }

@@ -15,12 +15,8 @@ export interface RunOptions extends SiteOptions {
   readonly progress: (line: string) => void;
 }
 
-interface Entrant {
-  readonly contender: Contender;
-  /** Why it is not measured, or no longer. */
-  absent: string | undefined;
-  subject: Subject | undefined;
-}
+/** After so many a contender is not asked again. */
+const FAILURES_MAX = 3;
 
 /**
  * Puts every load to every contender, one after the other, round by round, so that what disturbs
@@ -29,65 +25,104 @@ interface Entrant {
 export async function runBenchmark(benchmark: Benchmark, options: RunOptions): Promise<Results> {
   await buildTools();
   await using site = new Site(options);
-  await using stack = new AsyncDisposableStack();
-  const entrants = benchmark.contenders
-    .filter(({ family }) => options.only.length === 0 || options.only.includes(family))
-    .map((contender): Entrant => {
-      const missing = missingPackages(contender.needs);
-      const absent = missing.length > 0 ? `not installed: ${missing.join(', ')}` : undefined;
-      return { contender, absent, subject: undefined };
-    });
-  const loads = benchmark.loads.filter(
-    (load) => options.loads.length === 0 || options.loads.some((part) => load.includes(part)),
-  );
-  const samples = new Map<string, Sample[]>();
-  const failures: BenchError[] = [];
-  const watch = new MachineWatch();
+  await using run = new Run(benchmark, site, options);
   // A round before the others lets runtimes compile what they run; small ones measure nothing.
   const first = benchmark.fresh || options.small ? 1 : 0;
-  for (let round = first; round <= options.rounds; round += 1) {
-    for (const load of loads) {
-      for (const entrant of entrants) {
+  for (let round = first; round <= options.rounds; round += 1) await run.round(round);
+  return run.results();
+}
+
+interface Entrant {
+  readonly contender: Contender;
+  readonly failures: BenchError[];
+  /** Why it is not measured, or no longer. */
+  absent: string | undefined;
+  subject: Subject | undefined;
+}
+
+class Run implements AsyncDisposable {
+  readonly #benchmark: Benchmark;
+  readonly #site: Site;
+  readonly #options: RunOptions;
+  readonly #entrants: readonly Entrant[];
+  readonly #loads: readonly string[];
+  readonly #samples = new Map<string, (Sample | undefined)[]>();
+  readonly #subjects = new AsyncDisposableStack();
+  readonly #watch = new MachineWatch();
+
+  constructor(benchmark: Benchmark, site: Site, options: RunOptions) {
+    const { only, loads } = options;
+    this.#benchmark = benchmark;
+    this.#site = site;
+    this.#options = options;
+    this.#entrants = benchmark.contenders
+      .filter(({ family }) => only.length === 0 || only.includes(family))
+      .map((contender): Entrant => {
+        const missing = missingPackages(contender.needs);
+        const absent = missing.length > 0 ? `not installed: ${missing.join(', ')}` : undefined;
+        return { contender, failures: [], absent, subject: undefined };
+      });
+    this.#loads = benchmark.loads.filter(
+      (load) => loads.length === 0 || loads.some((part) => load.includes(part)),
+    );
+  }
+
+  /** Samples of round 0 are thrown away. */
+  async round(round: number): Promise<void> {
+    const { progress, rounds } = this.#options;
+    for (const load of this.#loads) {
+      for (const entrant of this.#entrants) {
         if (entrant.absent !== undefined) continue;
         const { name } = entrant.contender;
-        options.progress(`${benchmark.name}: ${load}: ${name}, ${round} of ${options.rounds}`);
-        try {
-          const at = { site, stack, load };
-          const sample = await watch.during(() => measure(benchmark, entrant, at));
-          const key = keyOf(load, name);
-          if (round > 0) samples.set(key, [...(samples.get(key) ?? []), sample]);
-        } catch (error) {
-          if (!(error instanceof BenchError)) throw error;
-          options.progress(`${name}: ${error.message}`);
-          entrant.absent = 'failed';
-          failures.push(error);
-        }
+        progress(`${this.#benchmark.name}: ${load}: ${name}, ${round} of ${rounds}`);
+        const sample = await this.#try(entrant, load);
+        if (round > 0) this.#samplesOf(load, name)[round - 1] = sample;
       }
     }
   }
-  const rows = loads.flatMap((load) =>
-    entrants.map(({ contender: { name }, absent }): Row => {
-      const row = { load, contender: name, samples: samples.get(keyOf(load, name)) ?? [] };
-      return absent === undefined ? row : { ...row, absent };
-    }),
-  );
-  const { rounds, seconds } = options;
-  return { benchmark, rows, failures, rounds, seconds, ...watch.circumstances };
-}
 
-async function measure(
-  benchmark: Benchmark,
-  entrant: Entrant,
-  at: { readonly site: Site; readonly stack: AsyncDisposableStack; readonly load: string },
-): Promise<Sample> {
-  if (benchmark.fresh) {
-    await using subject = await entrant.contender.open(at.site);
-    return await subject.measure(at.load);
+  results(): Results {
+    const rows = this.#loads.flatMap((load) =>
+      this.#entrants.map(({ contender: { name }, absent }): Row => {
+        const row = { load, contender: name, samples: this.#samplesOf(load, name) };
+        return absent === undefined ? row : { ...row, absent };
+      }),
+    );
+    const { rounds, seconds } = this.#options;
+    const failures = this.#entrants.flatMap((entrant) => entrant.failures);
+    const benchmark = this.#benchmark;
+    return { benchmark, rows, failures, rounds, seconds, ...this.#watch.circumstances };
   }
-  entrant.subject ??= at.stack.use(await entrant.contender.open(at.site));
-  return entrant.subject.measure(at.load);
-}
 
-function keyOf(load: string, contender: string): string {
-  return `${load}\n${contender}`;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#subjects.disposeAsync();
+  }
+
+  async #try(entrant: Entrant, load: string): Promise<Sample | undefined> {
+    try {
+      return await this.#watch.during(() => this.#measure(entrant, load));
+    } catch (error) {
+      if (!(error instanceof BenchError)) throw error;
+      this.#options.progress(`${entrant.contender.name}: ${error.message}`);
+      entrant.failures.push(error);
+      if (entrant.failures.length === FAILURES_MAX) entrant.absent = 'failed';
+      return undefined;
+    }
+  }
+
+  async #measure(entrant: Entrant, load: string): Promise<Sample> {
+    if (this.#benchmark.fresh) {
+      await using subject = await entrant.contender.open(this.#site);
+      return await subject.measure(load);
+    }
+    entrant.subject ??= this.#subjects.use(await entrant.contender.open(this.#site));
+    return entrant.subject.measure(load);
+  }
+
+  #samplesOf(load: string, contender: string): (Sample | undefined)[] {
+    const key = `${load}\n${contender}`;
+    const samples = this.#samples.get(key) ?? [];
+    this.#samples.set(key, samples);
+    return samples;
+  }
 }

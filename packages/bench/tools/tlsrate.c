@@ -10,7 +10,7 @@
 enum step { GOES_ON, DONE, FAILED };
 #define EVENTS 256
 #define SESSIONS_MAX 1000
-#define TICKET_NS (NS_PER_S / 2) /* a server that sends no ticket within it sends none */
+#define TICKET_NS (3 * NS_PER_S) /* a server that sends no ticket within it sends none */
 #define FAILURES_MAX 200
 
 struct connection {
@@ -126,7 +126,7 @@ static void collect_sessions(const endpoint *from, int wanted)
     for (int try = 0; try < 2 * wanted && session_count < wanted && !stopped; try++) {
         struct connection c;
         if (!begin(&c, from, NULL)) continue;
-        while (step(&c) == GOES_ON && now_ns() - c.start < 2 * NS_PER_S) {
+        while (step(&c) == GOES_ON && now_ns() - c.start < TICKET_NS) {
             struct pollfd wait = {c.fd, (short)(c.finished ? POLLIN : POLLIN | POLLOUT), 0};
             poll(&wait, 1, 20);
         }
