@@ -21,8 +21,8 @@ export async function survives(
   abuse: () => Promise<void>,
 ): Promise<readonly Metrics[]> {
   const before: { open: Counts; metrics: Metrics }[] = [];
-  for (const { process, visit } of survivors) {
-    await visit();
+  for (const { visit } of survivors) await visit();
+  for (const { process } of survivors) {
     before.push({ open: await rest(process), metrics: await process.metrics() });
   }
   await abuse();
