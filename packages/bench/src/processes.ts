@@ -10,6 +10,12 @@ const UP_WITHIN_MS = 20_000;
 const STOPPED_WITHIN_MS = 15_000;
 const TAIL_LINES = 12;
 
+/** Nothing that was started outlives this process, however it ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export interface ProcessOptions {
   readonly name: string;
   readonly command: string;
@@ -33,11 +39,9 @@ export class RunningProcess implements AsyncDisposable {
     this.pid = pid;
     this.#child = child;
     this.#logFile = options.logFile;
-    const kill = () => child.kill('SIGKILL');
-    // Nothing that was started outlives this process, however it ends.
-    process.once('exit', kill);
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     this.#closed = new Promise((resolve) => child.once('close', resolve));
-    child.once('close', () => process.off('exit', kill));
   }
 
   static async start(options: ProcessOptions): Promise<RunningProcess> {

@@ -8,7 +8,7 @@ const RECORDS = 100_000;
 const RECORDS_SMALL = 5_000;
 const VALUE_BYTES = 300;
 const CONNECTIONS = 16;
-const ANY = '100 000 records';
+const ANY = 'any record';
 const MAP = 'Map<string, Buffer>';
 const peer = redis(0);
 
@@ -54,7 +54,7 @@ export const get: Benchmark = {
   bars: [],
   fresh: false,
   notes: [
-    'Random keys of 32 bytes, given as bytes; a Map wants them as a string. The replica answers with a copy of the value, the Map with the value itself.',
+    `${RECORDS} records, random keys of 32 bytes, given as bytes; a Map wants them as a string. The replica answers with a copy of the value, the Map with the value itself.`,
   ],
 };
 

@@ -13,7 +13,7 @@ import {
 
 const TUNNELS = 2_000;
 const TUNNELS_SMALL = 100;
-const IDLE = '2 000 tunnels';
+const IDLE = 'idle tunnels';
 /** As many CONNECTs at once while they are opened. */
 const AT_ONCE = 32;
 /** What is left of opening them is collected meanwhile. */
@@ -46,7 +46,7 @@ export const idle: Benchmark = {
   }),
   fresh: true,
   notes: [
-    `Proportional set size (PSS) of the processes, ${SETTLE_S} s after the last of the tunnels was open, less that before the first, divided by the tunnels. Buffers of the kernel are not in it. Every run is of processes just started, so what they grow by with their first work is in it.`,
+    `${TUNNELS} tunnels. Proportional set size (PSS) of the processes, ${SETTLE_S} s after the last of the tunnels was open, less that before the first, divided by the tunnels. Buffers of the kernel are not in it. Every run is of processes just started, so what they grow by with their first work is in it.`,
   ],
 };
 
