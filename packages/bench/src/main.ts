@@ -6,6 +6,7 @@ import { writeReport } from './readme.ts';
 import { judge, type Results } from './results.ts';
 import { runBenchmark } from './runner.ts';
 import { report } from './table.ts';
+import { buildTools } from './tools.ts';
 
 const ExitCode = { missed: 1, usage: 2, failed: 3 } as const;
 
@@ -33,6 +34,7 @@ async function run(options: BenchOptions): Promise<number> {
   const progress = (line: string) => {
     process.stderr.write(`${line}\n`);
   };
+  await buildTools();
   let [missed, failed] = [false, false];
   for (const benchmark of chosen) {
     const results = await runBenchmark(benchmark, { ...options, progress });

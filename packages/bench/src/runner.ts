@@ -3,7 +3,6 @@ import type { Benchmark, Contender, Sample, Subject } from './benchmark.ts';
 import type { Results, Row } from './results.ts';
 import { MachineWatch } from './machine.ts';
 import { missingPackages, Site, type SiteOptions } from './site.ts';
-import { buildTools } from './tools.ts';
 
 export interface RunOptions extends SiteOptions {
   readonly rounds: number;
@@ -23,7 +22,6 @@ const FAILURES_MAX = 3;
  * the machine for a while disturbs all of them.
  */
 export async function runBenchmark(benchmark: Benchmark, options: RunOptions): Promise<Results> {
-  await buildTools();
   await using site = new Site(options);
   await using run = new Run(benchmark, site, options);
   // A round before the others lets runtimes compile what they run; small ones measure nothing.

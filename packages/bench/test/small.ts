@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { runBenchmark, type Benchmark, type Row } from '../src/index.ts';
 import { missingPackages } from '../src/site.ts';
-import { TOOL_PACKAGES } from '../src/tools.ts';
+import { buildTools, TOOL_PACKAGES } from '../src/tools.ts';
 
 const SMALL = { rounds: 1, seconds: 0.3, small: true, loads: [], profile: undefined };
 const WITHIN_MS = 110_000;
@@ -11,6 +11,7 @@ const WITHIN_MS = 110_000;
 export async function testSmall(benchmarks: readonly Benchmark[], portBase: number): Promise<void> {
   const skip = (await toolsCanBeBuilt()) ? false : `needs ${TOOL_PACKAGES}`;
   t.setTimeout(WITHIN_MS);
+  if (skip === false) await buildTools();
   for (const benchmark of benchmarks) {
     const title = `${benchmark.name}: every contender that is installed does its work`;
     t.test(title, { skip, timeout: WITHIN_MS }, async (t) => {
