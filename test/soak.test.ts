@@ -31,8 +31,9 @@ const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
 const MINUTES = Number(process.env['ARGYLE_SOAK_MINUTES'] ?? (FULL ? 10 : 0));
 const LONG = MINUTES > 0;
 const SEED = Number(process.env['ARGYLE_SOAK_SEED'] ?? 1);
-/** A hundred visits a second, which take about a third of two cores. */
-const THINK_MS = Number(process.env['ARGYLE_SOAK_THINK'] ?? 8_000);
+/** Long, some eighty visits a second, which take about a third of two cores. */
+const THINK_MS = Number(process.env['ARGYLE_SOAK_THINK'] ?? 12_000);
+const PEOPLE = LONG ? 1_000 : 400;
 const PERIOD_MS = LONG ? 30_000 : 10_000;
 const PERIODS = LONG ? Math.max(2, Math.round(MINUTES * 2)) : 2;
 const SAMPLE_MS = LONG ? 5_000 : 1_000;
@@ -81,8 +82,12 @@ t.test('a day of life, in which nodes are killed and come back', async (t) => {
   const sampling = new AbortController();
   const sampled = sampleUntil(sampling.signal);
   const fromMs = clockMs();
-  for (let period = 0; period < PERIODS; period += 1) {
-    await live(load, fromMs + period * PERIOD_MS);
+  try {
+    for (let period = 0; period < PERIODS; period += 1) {
+      await live(load, fromMs + period * PERIOD_MS);
+    }
+  } catch (error) {
+    t.fail(`the day ended early: ${String(error)}`);
   }
   const between = { fromMs, toMs: clockMs() };
   sampling.abort();
@@ -155,8 +160,8 @@ function startLoad(): Promise<LoadProcess> {
     seed: random.word(),
     clientPort: cluster.clientPort,
     nobodyPort: cluster.nobodyPort,
-    applications: 850,
-    visitors: 150,
+    applications: 0.7 * PEOPLE,
+    visitors: 0.3 * PEOPLE,
     thinkMs: THINK_MS,
     idleMs: { least: 2_000, most: PERIOD_MS },
     nodes: NODES.map((index) => ({ name: nameOf(index), port: cluster.nodePort(index) })),
