@@ -1,9 +1,10 @@
 /** Tunnel after tunnel on one connection of our own client, as a stranger would speak it. */
 import t from 'tap';
 import { Random } from '@argyle/simulator';
+import { until } from '../real-cluster.ts';
 import { AbusedCluster } from './abused-cluster.ts';
 import { Destination } from './destination.ts';
-import { Echo, visitNode } from './good-client.ts';
+import { AT_ONCE_MS, Echo, visitNode } from './good-client.ts';
 import { nonZero } from './metrics.ts';
 import { atOnce, survives } from './ordeal.ts';
 import { Peer, type Ending } from './peer.ts';
@@ -14,6 +15,9 @@ const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
 const RANDOM = FULL ? 2_000 : 200;
 const SEED = Number(process.env['ARGYLE_TEST_SEED'] ?? 1);
 const TUNNELS = 50;
+/** Requests whose replies no buffers on the way hold. */
+const FLOOD = 2_000_000;
+const CUT_MS = 60_000;
 const OURS = { ALPNProtocols: ['argyle/1'] };
 const END = Buffer.of(1, 0, 0, 0);
 const WORDS = Buffer.from('said in a chunk');
@@ -108,6 +112,27 @@ t.test(`${RANDOM} tunnels of random chunks`, async (t) => {
   t.equal(counted!.by('socks_requests_total')['succeeded'], counted!.sum('tunnels_total'));
   t.equal(counted!.sum('tls_handshakes_total'), RANDOM + 1);
 });
+
+// In small it takes too long to fill the buffers.
+if (FULL) {
+  t.test('who asks and asks and reads no reply is cut off', async (t) => {
+    const [counted] = await survives(t, [atNode], async () => {
+      const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
+      peer.send(greeting(METHOD_NONE));
+      await peer.read(2);
+      peer.stream.pause();
+      peer.send(Buffer.concat(Array.from({ length: FLOOD }, () => request(0))));
+      const visitMs = await atNode.visit();
+      t.ok(visitMs < AT_ONCE_MS, `a good client is served meanwhile in ${visitMs.toFixed()} ms`);
+      const open = () => node.metrics().then((metrics) => metrics.sum('connections'));
+      await until('the node has cut it', CUT_MS, async () => (await open()) === 0);
+      peer.stream.destroy();
+    });
+    const served = counted!.by('socks_requests_total')['not-allowed'] ?? 0;
+    t.comment(`${served} of ${FLOOD} requests were answered`);
+    t.ok(served > 0 && served < FLOOD);
+  });
+}
 
 t.test('and then it stops as it should', async (t) => {
   t.same(await cluster.close(), [0]);

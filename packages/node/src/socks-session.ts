@@ -84,7 +84,7 @@ export class SocksSession {
     const goesOn =
       request.command === 'connect'
         ? await this.#connect(request, admission)
-        : this.#refuse('command-not-supported');
+        : await this.#refuse('command-not-supported');
     if (goesOn && this.#state === 'ending') this.#stream.end();
     if (this.#state === 'ending') return false;
     this.#state = 'idle';
@@ -175,11 +175,14 @@ export class SocksSession {
   }
 
   /** Whether the connection is good for another request: RFC 1928 §6 says no, our client yes. */
-  #refuse(reply: ReplyName): boolean {
-    this.#context.counters.replies.add([reply]);
-    if (this.#connection.speaksArgyle) this.#connection.socket.write(encodeReply(reply));
-    else this.#stream.end(encodeReply(reply));
-    return this.#connection.speaksArgyle;
+  #refuse(reply: ReplyName): Promise<boolean> {
+    const { counters, limits } = this.#context;
+    if (!this.#connection.speaksArgyle) {
+      this.#refuseAndEnd(reply);
+      return Promise.resolve(false);
+    }
+    counters.replies.add([reply]);
+    return this.#stream.answer(encodeReply(reply), limits.requestMs);
   }
 
   #refuseAndEnd(reply: ReplyName): void {

@@ -87,6 +87,30 @@ export class SocksStream {
     });
   }
 
+  /**
+   * Whether the connection goes on. Who asks ahead and does not read is cut after that time; who
+   * asks ahead and reads is served in turn with others.
+   */
+  async answer(reply: Uint8Array, withinMs: number): Promise<boolean> {
+    const stream = this.#stream;
+    const room = stream.write(reply);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#host.after(room ? 0 : withinMs, () => {
+        if (!room) stream.destroy();
+        settle();
+      });
+      const settle = () => {
+        cancel();
+        stream.off('drain', settle).off('close', settle);
+        resolve();
+      };
+      if (!room) stream.once('drain', settle);
+      stream.once('close', settle);
+      if (stream.closed) settle();
+    });
+    return !stream.destroyed;
+  }
+
   /** Ends the connection once `last` is sent, and in any case soon. */
   end(last?: Uint8Array): void {
     const stream = this.#stream;
