@@ -15,11 +15,19 @@ export function createProgram(): Command {
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ helpWidth: HELP_COLUMNS })
     .showHelpAfterError('(--help tells more)')
+    .configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
     .exitOverride();
   serving(program);
   files(program);
   local(program);
   return program;
+}
+
+/** An argument too many may be a password. */
+function withoutValues(error: string): string {
+  return error
+    .replace(/(too many arguments .* but got \d+): .*\./, '$1.')
+    .replace(/(unknown option '[^'=]*)=[^\n]*'/, "$1'");
 }
 
 function serving(program: Command): void {

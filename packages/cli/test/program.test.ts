@@ -29,6 +29,18 @@ t.test('every command says what it does, and shows how', async (t) => {
   }
 });
 
+t.test('an argument too many is not told: it may be a password', async (t) => {
+  for (const args of [
+    ['user', 'add', 'alice', 'hunter2'],
+    ['user', 'add', 'alice', '--password=hunter2'],
+  ]) {
+    const { code, err } = await argyle(t, args);
+    t.equal(code, 2);
+    t.match(err, /too many arguments for 'add'\.|unknown option '--password'/);
+    t.notMatch(err, 'hunter2');
+  }
+});
+
 t.test('the README names every command', async (t) => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   for (const command of COMMANDS) t.match(readme, `\`${path(command)}`);

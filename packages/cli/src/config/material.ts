@@ -116,6 +116,11 @@ export class Material {
   }): Exclude<Thing, { found: string }> | undefined {
     const path = this.#document.pathAt(options.at);
     if (path === undefined) return undefined;
+    if (isContents(String(this.#document.at(options.at)))) {
+      const wanted = `the path of ${options.wanted}`;
+      this.#document.report(options.at, 'what looks like the contents of a file', wanted);
+      return undefined;
+    }
     const read = readText(path);
     const parsed = 'found' in read ? read : options.parse(read.text);
     if ('found' in parsed) {
@@ -130,6 +135,11 @@ export class Material {
   #warn(sentence: string): void {
     this.#findings.warnings.push(sentence);
   }
+}
+
+/** Somebody took the key for the place of the PEM itself: it must not be told as a path. */
+function isContents(said: string): boolean {
+  return /[\r\n]|-----BEGIN|[A-Za-z0-9+/=]{120}/.test(said);
 }
 
 function withPem<Thing extends object>(

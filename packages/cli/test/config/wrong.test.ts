@@ -287,6 +287,14 @@ const CASES: readonly Wrong[] = [
     told: 'node-1.yaml:9: group.clusterKey: found what looks like the key itself, wanted the path of a file that holds the key',
   },
   {
+    title: 'the private key itself in the configuration',
+    spoil: inNode(
+      '  key: node.key.pem',
+      '  key: "-----BEGIN PRIVATE KEY----- hunter2 -----END PRIVATE KEY-----"',
+    ),
+    told: 'node-1.yaml:6: tls.key: found what looks like the contents of a file, wanted the path of a PEM private key without a passphrase',
+  },
+  {
     title: 'a list of users that is missing',
     spoil: remove('users.yaml'),
     told: 'users.yaml: found no such file, wanted a YAML file that can be read',
