@@ -16,8 +16,10 @@ const BATCH_OUTPUTS = 64;
 const CLOCK_STEP_MS = 2;
 
 /**
- * Joins a machine to a host: feeds it, drains it, arms one timer. An event handler may give the
- * machine further commands through `run`; the drain that is under way carries them out.
+ * Joins a machine to a host: feeds it, drains it, arms one timer. Events are given at once, and an
+ * event handler may give the machine further commands through `run`. Outputs are carried out at the
+ * end of the host's turn, so that what was written in one turn can share a datagram, and what
+ * arrived in one turn an answer.
  */
 export class Driver<Event> {
   readonly #host: Host;
@@ -26,8 +28,10 @@ export class Driver<Event> {
   #port: Port | undefined;
   #cancel: Cancel | undefined;
   #armedFor = Infinity;
+  #cancelFlush: Cancel | undefined;
   #wallOffset = Number.NaN;
-  #draining = false;
+  #polling = false;
+  #flushing = false;
   #closed = false;
 
   constructor(host: Host, machine: Machine<Event>, handlers: DriverHandlers<Event>) {
@@ -50,18 +54,22 @@ export class Driver<Event> {
     });
   }
 
-  /** Runs a command on the machine, then carries out all that follows from it. */
+  /** Runs a command on the machine; all that follows from it is carried out by itself. */
   run<Result>(command: (now: number) => Result): Result {
     const now = this.#host.now();
     this.#readClock(now);
     const result = command(now);
-    this.#drain();
+    this.#pollEvents();
+    this.#flushSoon();
     return result;
   }
 
+  /** Carries out what is left to do, then frees the port. */
   close(closed?: () => void): void {
+    if (!this.#closed) this.#flush();
     this.#closed = true;
     this.#cancel?.();
+    this.#cancelFlush?.();
     if (this.#port) this.#port.close(closed);
     else closed?.();
   }
@@ -73,28 +81,45 @@ export class Driver<Event> {
     this.#machine.handleClock(offset, now);
   }
 
-  #drain(): void {
-    if (this.#draining || this.#closed) return;
-    this.#draining = true;
-    let outputs = 0;
+  #pollEvents(): void {
+    if (this.#polling) return;
+    this.#polling = true;
     try {
-      for (;;) {
-        const now = this.#host.now();
-        const event = this.#machine.pollEvent(now);
-        if (event !== undefined) {
-          this.#handlers.event(event);
-          continue;
-        }
-        if (this.#closed || outputs >= BATCH_OUTPUTS) break;
-        const output = this.#machine.pollOutput(now);
-        if (output === undefined) break;
-        outputs += 1;
-        this.#carryOut(output);
+      while (!this.#closed) {
+        const event = this.#machine.pollEvent(this.#host.now());
+        if (event === undefined) return;
+        this.#handlers.event(event);
       }
     } finally {
-      this.#draining = false;
+      this.#polling = false;
     }
-    this.#arm(outputs >= BATCH_OUTPUTS);
+  }
+
+  #flushSoon(): void {
+    if (this.#closed || this.#flushing) return;
+    this.#cancelFlush ??= this.#host.after(0, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    this.#flushing = true;
+    const drained = this.#carryOutBatch();
+    this.#flushing = false;
+    if (this.#closed) return;
+    if (drained) this.#arm();
+    else this.#flushSoon();
+  }
+
+  /** False when there may be more. */
+  #carryOutBatch(): boolean {
+    for (let outputs = 0; outputs < BATCH_OUTPUTS && !this.#closed; outputs += 1) {
+      const output = this.#machine.pollOutput(this.#host.now());
+      if (output === undefined) return true;
+      this.#carryOut(output);
+      this.#pollEvents();
+    }
+    return false;
   }
 
   #carryOut(output: Output): void {
@@ -107,9 +132,8 @@ export class Driver<Event> {
     else port.closeLink(output.link);
   }
 
-  #arm(yielded: boolean): void {
-    if (this.#closed) return;
-    const deadline = yielded ? -Infinity : this.#machine.deadline;
+  #arm(): void {
+    const { deadline } = this.#machine;
     if (deadline === this.#armedFor && this.#cancel) return;
     this.#cancel?.();
     this.#cancel = undefined;

@@ -9,6 +9,8 @@ class ManualHost implements Host {
   offset = 1_000_000;
   timer: { at: number; wake: () => void } | undefined;
   handlers: PortHandlers | undefined;
+  /** What is to happen when the present turn has ended. */
+  turns: (() => void)[] = [];
   readonly sent: string[] = [];
 
   now(): number {
@@ -24,6 +26,10 @@ class ManualHost implements Host {
   }
 
   after(delayMs: number, wake: () => void) {
+    if (delayMs === 0) {
+      this.turns.push(wake);
+      return () => void (this.turns = this.turns.filter((turn) => turn !== wake));
+    }
     const timer = { at: this.time + delayMs, wake };
     this.timer = timer;
     return () => {
@@ -47,12 +53,18 @@ class ManualHost implements Host {
     };
   }
 
+  endTurn(): void {
+    for (const wake of this.turns.splice(0)) wake();
+  }
+
+  /** The timer fires, and the turn ends. */
   fire(): void {
     const timer = this.timer;
     if (!timer) throw new Error('no timer');
     this.timer = undefined;
     this.time = Math.max(this.time, timer.at);
     timer.wake();
+    this.endTurn();
   }
 }
 
@@ -145,6 +157,7 @@ t.test('events come before outputs, and what an event asks for is carried out wi
     machine.outputs.push(multicast('planned'));
   });
   t.same(order, ['first after 0 sent', 'second after 0 sent']);
+  host.endTurn();
   t.same(host.sent, ['multicast planned', 'multicast asked for']);
   t.end();
 });
@@ -154,10 +167,12 @@ t.test('one timer is armed for the deadline, moved when it moves, and none for I
   driver.run(() => {
     machine.deadline = 50;
   });
+  host.endTurn();
   t.equal(host.timer?.at, 50);
   driver.run(() => {
     machine.deadline = 20;
   });
+  host.endTurn();
   t.equal(host.timer?.at, 20);
   host.fire();
   t.same(machine.seen, ['clock 1000000', 'deadline 20']);
@@ -170,9 +185,11 @@ t.test('a timer that fires early does not make the machine’s deadline come', (
   driver.run(() => {
     machine.deadline = 50;
   });
+  host.endTurn();
   const wake = host.timer?.wake;
   host.time = 49.9;
   wake?.();
+  host.endTurn();
   t.same(machine.seen, ['clock 1000000']);
   t.ok(host.timer, 'it is armed again');
   t.end();
@@ -182,21 +199,36 @@ t.test('a machine with endless outputs lets others have a turn', (t) => {
   const { host, driver, machine } = driven();
   machine.pollOutput = () => multicast('again');
   driver.run(() => undefined);
+  host.endTurn();
   t.equal(host.sent.length, 64);
-  t.equal(host.timer?.at, 0);
-  host.fire();
+  t.equal(host.turns.length, 1);
+  host.endTurn();
   t.equal(host.sent.length, 128);
   t.end();
 });
 
-t.test('after close nothing is carried out any more', (t) => {
+t.test('commands of one turn are carried out together, when it ends', (t) => {
+  const { host, driver, machine } = driven();
+  for (const word of ['one', 'two']) driver.run(() => machine.outputs.push(multicast(word)));
+  t.same(host.sent, []);
+  t.equal(host.turns.length, 1);
+  host.endTurn();
+  t.same(host.sent, ['multicast one', 'multicast two']);
+  t.equal(host.turns.length, 0);
+  t.end();
+});
+
+t.test('what is left to do is done before it closes, and nothing after', (t) => {
   const { host, driver, machine } = driven();
   driver.run(() => {
     machine.deadline = 50;
+    machine.outputs.push(multicast('farewell'));
   });
   driver.close();
+  t.same(host.sent, ['multicast farewell']);
   t.equal(host.timer, undefined);
   driver.run(() => machine.outputs.push(multicast('late')));
-  t.same(host.sent, []);
+  host.endTurn();
+  t.same(host.sent, ['multicast farewell']);
   t.end();
 });

@@ -43,8 +43,12 @@ t.test('a joiner holds everything before it is ready, while others go on writing
   cluster.simulator.run(2_000);
   const joiner = cluster.start('joiner');
   let written = keys.length;
+  let writeAt = cluster.simulator.now;
   cluster.until(() => {
-    if (cluster.simulator.now % 3 < 0.5) write();
+    if (cluster.simulator.now >= writeAt) {
+      write();
+      writeAt += 1;
+    }
     const ready = joiner.replica.state === 'ready';
     if (!ready) written = keys.length;
     return ready;
