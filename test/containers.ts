@@ -153,6 +153,14 @@ export class ContainerCluster {
     return this.evaluate(id, `fetch('${ADMIN}${path}').then((answer) => answer.json())`);
   }
 
+  /** A full handshake at a node: one more lineage in the cache. */
+  async handshake(id: string): Promise<void> {
+    const name = `servername: 'argyle.cluster', ca: fs.readFileSync('ca.pem')`;
+    const given = `events.once(socket, 'session').then(() => socket.destroy().destroyed)`;
+    const visit = `((socket) => ${given})(tls.connect({ port: 11080, ${name} }))`;
+    await this.evaluate(id, visit);
+  }
+
   /** An admin answer, asked for through the published port. */
   async admin(id: string, path: string): Promise<Response> {
     const { NetworkSettings } = await this.inspect(id);
