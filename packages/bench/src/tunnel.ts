@@ -77,8 +77,8 @@ export function pidsOf({ near, far }: Tunnel): string | undefined {
 }
 
 /**
- * The tool's entries for processes, added up for either side. `others`: of the far side all but the
- * one with the most, which carried the load.
+ * The tool's entries for processes, added up for either side. `others`: all nodes but the one with
+ * the most.
  */
 export function sides(
   { near, far }: Tunnel,
