@@ -34,6 +34,16 @@ const other = (side: Side): Side => (side === 'app' ? 'target' : 'app');
 export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
   const second = other(first);
   return [
+    ...ends(first, second),
+    ...breaks(first, second),
+    ...breaksAfterAnEnd(first, second),
+    ...jams(first, second),
+  ];
+});
+
+/** Nobody breaks off: every byte arrives, and both ends. */
+function ends(first: Side, second: Side): readonly Scenario[] {
+  return [
     {
       title: `${first} ends, ${second} ends`,
       end: 'ended',
@@ -71,6 +81,11 @@ export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
         heard(ends[first], BULK_BYTES);
       },
     },
+  ];
+}
+
+function breaks(first: Side, second: Side): readonly Scenario[] {
+  return [
     {
       title: `${first} breaks off in a quiet tunnel`,
       end: 'reset',
@@ -99,6 +114,11 @@ export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
         await broken(ends[second]);
       },
     },
+  ];
+}
+
+function breaksAfterAnEnd(first: Side, second: Side): readonly Scenario[] {
+  return [
     {
       title: `${first} ends, then breaks off while ${second} sends`,
       end: 'reset',
@@ -134,6 +154,22 @@ export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
       },
     },
     {
+      title: `${first} ends, and breaks off when all is quiet`,
+      end: 'quiet',
+      async play(ends) {
+        ends[first].stream.end();
+        await ends[second].left();
+        ends[first].reset();
+        await tunnelOver(ends.node);
+      },
+    },
+  ];
+}
+
+/** One does not read, until all buffers on the way are full. */
+function jams(first: Side, second: Side): readonly Scenario[] {
+  return [
+    {
       title: `${first} does not read, and breaks off when ${second} can send no more`,
       end: 'reset',
       async play(ends) {
@@ -163,16 +199,6 @@ export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
       },
     },
     {
-      title: `${first} ends, and breaks off when all is quiet`,
-      end: 'quiet',
-      async play(ends) {
-        ends[first].stream.end();
-        await ends[second].left();
-        ends[first].reset();
-        await tunnelOver(ends.node);
-      },
-    },
-    {
       title: `${first} does not read; ${second} breaks off, and nobody does anything more`,
       end: 'quiet',
       async play(ends) {
@@ -181,8 +207,8 @@ export const SCENARIOS: readonly Scenario[] = SIDES.flatMap((first) => {
         await tunnelOver(ends.node);
       },
     },
-  ] satisfies Scenario[];
-});
+  ];
+}
 
 /** Sends until the tunnel takes nothing more, to somebody who does not read. */
 async function jam({ app, target, node }: Ends, sender: Side): Promise<void> {

@@ -1,6 +1,6 @@
 /** Tunnels that are half closed and broken off, in every order, by both of their ends. */
 import t, { type Test } from 'tap';
-import { AbusedCluster, SHORT_CLIENT_LIMITS } from './abused-cluster.ts';
+import { AbusedCluster, SHORT_CLIENT_LIMITS, SHORT_NODE_LIMITS } from './abused-cluster.ts';
 import { Destination } from './destination.ts';
 import { Echo, visitClient, visitNode } from './good-client.ts';
 import { nonZero } from './metrics.ts';
@@ -13,7 +13,7 @@ const ROUNDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 10 : 1;
 t.setTimeout(90_000 * ROUNDS);
 
 const cluster = await AbusedCluster.open();
-const node = await cluster.node();
+const node = await cluster.node({ ...SHORT_NODE_LIMITS, idle: '3s' });
 const echo = await Echo.open();
 const destination = await Destination.open();
 const atNode = { process: node, visit: () => visitNode(cluster, echo.port) };
@@ -32,7 +32,7 @@ t.test('of a conventional client', async (t) => {
 });
 
 t.test('of an application at a client', async (t) => {
-  const client = await cluster.client({ ...SHORT_CLIENT_LIMITS, idle: '3s' });
+  const client = await cluster.client({ ...SHORT_CLIENT_LIMITS, idle: '2s' });
   const atClient = { process: client, visit: () => visitClient(cluster, echo.port) };
   const open = async () => through(await Peer.tcp(cluster.clientPort));
   const [atTheNode, counted] = await survives(t, [atNode, atClient], () => playAll(t, open));
