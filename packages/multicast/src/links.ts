@@ -30,7 +30,7 @@ export type LinkEvent =
 
 /**
  * Why a connection to the own port became no link. Besides those of the host: `silent`: it did not
- * say hello; `not admitted`: it is not for us, or from no member of the view; `protocol`: it broke it.
+ * say hello; `not admitted`: it is not for us, or from no member of the view; `protocol`: broken.
  */
 export type LinkRefusal = StrangerEnd | 'silent' | 'not admitted' | 'protocol';
 

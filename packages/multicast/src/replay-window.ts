@@ -8,8 +8,8 @@ const WORD_BITS = 32;
 const WORDS = REPLAY_WINDOW_PACKETS / WORD_BITS + 1;
 
 /**
- * Which packet numbers of one incarnation were seen, as in RFC 6479: a ring of words, in which those
- * that the window has passed are cleared when the newest number moves on.
+ * Which packet numbers of one incarnation were seen, as in RFC 6479: a ring of words, in which
+ * those that the window has passed are cleared when the newest number moves on.
  */
 export class ReplayWindow {
   readonly #words = new Uint32Array(WORDS);

@@ -288,10 +288,7 @@ const CASES: readonly Wrong[] = [
   },
   {
     title: 'the private key itself in the configuration',
-    spoil: inNode(
-      '  key: node.key.pem',
-      '  key: "-----BEGIN PRIVATE KEY----- hunter2 -----END PRIVATE KEY-----"',
-    ),
+    spoil: inNode('node.key.pem', '"-----BEGIN PRIVATE KEY----- hunter2"'),
     told: 'node-1.yaml:6: tls.key: found what looks like the contents of a file, wanted the path of a PEM private key without a passphrase',
   },
   {
