@@ -9,7 +9,7 @@ enum step { GOES_ON, DONE, FAILED };
 enum mode { RATE, UP, DOWN, HOLD };
 #define CHUNK 65536
 #define EVENTS 512
-#define ESTABLISH_S 20.0
+#define ESTABLISH_S 60.0
 #define FAILURES_MAX 1000
 
 struct tunnel {
