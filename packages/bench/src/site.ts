@@ -52,12 +52,13 @@ export class Site implements AsyncDisposable {
     return this.small ? 0.1 : 0.5;
   }
 
-  /** The first of `count` free ports in a row. */
+  /** The first of `count` free ports in a row. After the last it goes on from the first. */
   async ports(count: number): Promise<number> {
-    while (this.#portsTaken + count <= PORTS) {
+    for (let tried = 0; tried < 2 * PORTS; tried += count) {
+      if (this.#portsTaken + count > PORTS) this.#portsTaken = 0;
       const first = this.#portBase + this.#portsTaken;
       const row = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
-      this.#portsTaken += row.every(Boolean) ? count : row.lastIndexOf(false) + 1;
+      this.#portsTaken += count;
       if (row.every(Boolean)) return first;
     }
     throw new BenchError('start', `no ${count} free ports from ${this.#portBase} on`);
