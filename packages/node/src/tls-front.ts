@@ -144,10 +144,13 @@ export class TlsFront {
     const { connections, logins, pulse, secured } = this.#context;
     const current = this.#current.getStore();
     socket.on('error', () => undefined);
-    if (!current || !this.#settle(current.raw)) {
+    if (!current) {
       socket.destroy();
       return;
     }
+    // Refused meanwhile: its TCP connection takes it along. To destroy both from the library's own
+    // call back crashes the runtime.
+    if (!this.#settle(current.raw)) return;
     // Not before: whoever leaves in the middle of a handshake has left.
     socket.allowHalfOpen = true;
     pulse.watch(current.raw, socket);
