@@ -59,9 +59,9 @@ const GROWTH = { ratio: 1.1, bytes: 8 * 1024 * 1024 };
 
 t.setTimeout(PERIODS * (PERIOD_MS + 3 * SETTLE_MS) + NIGHT_MS + 2 * START_MS);
 
-/** What one process has when nobody is there, beside connections that the client keeps ahead. */
+/** What there is when nobody is there, beside the connections that the client keeps ahead. */
 interface Quiet {
-  readonly process: string;
+  readonly of: 'the client' | 'the nodes';
   readonly descriptors: number;
   readonly timers: number;
   readonly handles: number;
@@ -201,25 +201,32 @@ async function nobodyIsThere(): Promise<boolean> {
 
 /** As it was the first time, or as it is in the end: the client may just try another node. */
 async function settled(): Promise<readonly Quiet[]> {
-  let found = await Promise.all(PROCESSES.map(quiet));
+  let found = await quiet();
   const wanted = JSON.stringify(quiets[0] ?? found);
-  await until('it is as it was', SETTLE_MS / 2, async () => {
-    found = await Promise.all(PROCESSES.map(quiet));
+  await until('it is as it was', SETTLE_MS, async () => {
+    found = await quiet();
     return JSON.stringify(found) === wanted;
   }).catch(() => undefined);
   return found;
 }
 
-async function quiet(index: number): Promise<Quiet> {
-  const sample = await figures.sample(index);
-  if (!sample) throw new Error(`${nameOf(index)} does not answer`);
-  const { descriptors, timers, handles, connections } = sample.figures;
-  return {
-    process: nameOf(index),
-    descriptors: descriptors - connections,
-    timers: timers - connections,
-    handles: handles - connections,
+/** The nodes together, because a node whose connections are kept has a timer for them all. */
+async function quiet(): Promise<readonly Quiet[]> {
+  const samples = await Promise.all(PROCESSES.map((index) => figures.sample(index)));
+  const total = (of: Quiet['of'], indices: readonly number[]): Quiet => {
+    const beside = (name: FigureName) =>
+      indices.reduce((sum, index) => {
+        const { [name]: count = NaN, connections = NaN } = samples[index]?.figures ?? {};
+        return sum + count - connections;
+      }, 0);
+    const [descriptors, timers, handles] = [
+      beside('descriptors'),
+      beside('timers'),
+      beside('handles'),
+    ];
+    return { of, descriptors, timers, handles };
   };
+  return [total('the client', [CLIENT]), total('the nodes', NODES)];
 }
 
 async function sampleUntil(signal: AbortSignal): Promise<void> {
