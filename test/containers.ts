@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Compose, findEngine } from '../scripts/engine.ts';
@@ -50,12 +50,15 @@ export class ContainerCluster {
   readonly #image: string;
   #stagesBefore: readonly string[] = [];
 
-  /** On host ports that are free, with a network that nobody else has. */
+  /** On host ports that are free, with a network that nobody else has, or is about to have. */
   static async open(): Promise<ContainerCluster> {
     const engine = findEngine();
     if ('missing' in engine) throw new Error(`containers cannot be tested: ${engine.missing}`);
     const used = await subnets();
-    for (const [index, base] of BASES.entries()) {
+    const start = randomInt(BASES.length);
+    for (let turn = 0; turn < BASES.length; turn += 1) {
+      const index = (start + turn) % BASES.length;
+      const base = BASES[index] ?? 0;
       const subnet = `198.19.${200 + index}.0/24`;
       const ports = [CLIENT_OFFSET, CLIENT_ADMIN_OFFSET, ...NODE_ADMIN_OFFSETS];
       const free = await Promise.all(ports.map((offset) => isFree(base + offset)));
@@ -135,7 +138,15 @@ export class ContainerCluster {
   /** An HTTP server among the nodes; answers its URL, as a node has to ask for it. */
   async serve(): Promise<string> {
     const server = `require('http').createServer((_, answer) => answer.end('small'))`;
-    const args = ['--init', '--read-only', '--network', this.#network, '--network-alias', 'target'];
+    const args = [
+      '--init',
+      '--read-only',
+      '--no-healthcheck',
+      '--network',
+      this.#network,
+      '--network-alias',
+      'target',
+    ];
     const name = ['--name', `${this.project}-target`, '--entrypoint', 'node'];
     const program = ['-e', `${server}.listen(${TARGET_PORT})`];
     await succeed('docker', ['run', '-d', ...args, ...name, this.#image, ...program]);
