@@ -17,7 +17,7 @@ import { Peer } from './peer.ts';
 const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
 const HELLOS = FULL ? 10_000 : 1_000;
 const SEED = Number(process.env['ARGYLE_TEST_SEED'] ?? 1);
-const AT_ONCE = 64;
+const AT_ONCE = 100;
 /** Connections for each flight when it is cut: see there. */
 const CUTS = 28;
 /** Those whose first share is one that no node takes are asked for another. */

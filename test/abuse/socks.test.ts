@@ -15,6 +15,8 @@ const VERSIONS: readonly ConnectionOptions[] = [
   { maxVersion: 'TLSv1.3' },
   { ALPNProtocols: ['argyle/1'] },
 ].slice(FULL ? 0 : 1, FULL ? 3 : 2) as readonly ConnectionOptions[];
+/** Silence takes its time: in small not at every byte. */
+const SILENT_EACH = FULL ? 1 : 3;
 const PIECES = FULL ? [1, Infinity] : [1];
 t.setTimeout(FULL ? 600_000 : 90_000);
 
@@ -44,6 +46,7 @@ t.test('cut at any byte, with every kind of end', async (t) => {
       for (const words of [...OPEN, WITH_PASSWORD]) {
         for (let cut = 0; cut < words.length; cut += 1) {
           for (const ending of ENDINGS) {
+            if (ending === 'silence' && cut % SILENT_EACH !== 0) continue;
             expected.add(ending === 'silence' ? 'timeout' : 'closed');
             cases.push(async () => {
               const peer = await Peer.tls(cluster.nodePort, cluster.ca, version);
@@ -141,6 +144,7 @@ t.test('at a client’s port', async (t) => {
     for (const words of OPEN) {
       for (let cut = 0; cut < words.length; cut += 1) {
         for (const ending of ['fin', 'reset', 'silence'] as const) {
+          if (ending === 'silence' && cut % SILENT_EACH !== 0) continue;
           expected.add('abandoned');
           cases.push(async () => {
             const peer = await Peer.tcp(cluster.clientPort);
