@@ -138,15 +138,8 @@ export class ContainerCluster {
   /** An HTTP server among the nodes; answers its URL, as a node has to ask for it. */
   async serve(): Promise<string> {
     const server = `require('http').createServer((_, answer) => answer.end('small'))`;
-    const args = [
-      '--init',
-      '--read-only',
-      '--no-healthcheck',
-      '--network',
-      this.#network,
-      '--network-alias',
-      'target',
-    ];
+    const network = ['--network', this.#network, '--network-alias', 'target'];
+    const args = ['--init', '--read-only', '--no-healthcheck', ...network];
     const name = ['--name', `${this.project}-target`, '--entrypoint', 'node'];
     const program = ['-e', `${server}.listen(${TARGET_PORT})`];
     await succeed('docker', ['run', '-d', ...args, ...name, this.#image, ...program]);
