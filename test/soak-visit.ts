@@ -40,7 +40,7 @@ export function serveDestination(socket: Socket): void {
   });
 }
 
-/** One visit, from its first packet to the close of its stream; rejects when it was not as asked. */
+/** From the first packet to the close of the stream; rejects when it was not as asked. */
 export async function visit(
   way: Way,
   deed: Deed,
