@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import type { Endpoint, Host, Log, Tunnel } from '@argyle/host';
+import { Pulse, type Endpoint, type Host, type Log, type Tunnel } from '@argyle/host';
 import type { Answered, Cluster } from './cluster.ts';
 import type { Counters, Outcome } from './counters.ts';
 import { ClientError } from './errors.ts';
@@ -26,6 +26,8 @@ const COMMAND_NOT_SUPPORTED = 0x07;
 const ADDRESS_TYPE_NOT_SUPPORTED = 0x08;
 /** For an application to read a refusal: closing at once would reset what it has not read yet. */
 const LINGER_MS = 1_000;
+/** How long a reset may go unseen while nothing is read: the application's, or the tunnel's. */
+const PULSE_MS = 15_000;
 
 /** The cluster, as far as a port needs it. */
 export type Requests = Pick<Cluster, 'ask' | 'free'>;
@@ -38,6 +40,7 @@ export class SocksPort {
   readonly #counters: Counters;
   readonly #cluster: Requests;
   readonly #server: Server;
+  readonly #pulse: Pulse;
   readonly #sockets = new Set<Socket>();
   readonly #requests = new Set<AbortController>();
   readonly #tunnels = new Set<Tunnel>();
@@ -49,6 +52,7 @@ export class SocksPort {
     this.#options = options;
     this.#counters = counters;
     this.#cluster = cluster;
+    this.#pulse = new Pulse(host, { everyMs: PULSE_MS });
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       void this.#serve(socket);
     });
@@ -110,6 +114,7 @@ export class SocksPort {
     this.#sockets.add(socket);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#sockets.delete(socket));
+    this.#pulse.watch(socket);
     const late = this.#host.after(this.#options.limits.greetingMs, () => socket.destroy());
     const read = await readRequest(socket);
     late();

@@ -12,5 +12,6 @@ export { Driver } from './driver.ts';
 export type { DriverHandlers } from './driver.ts';
 export type { Log } from './log.ts';
 export type { MetricFamily, MetricValue } from './metric.ts';
+export { Pulse } from './pulse.ts';
 export { openTunnel } from './tunnel.ts';
 export type { Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';

@@ -1,9 +1,8 @@
 import { lookup, type LookupAddress } from 'node:dns';
 import { connect, type Socket } from 'node:net';
-import type { Host } from '@argyle/host';
+import type { Host, Pulse } from '@argyle/host';
 import { formatAddress, parseAddress, type Network } from './network.ts';
 import type { ProtectedEndpoints } from './protected-endpoints.ts';
-import type { Pulse } from './pulse.ts';
 import type { Question, RuleBook } from './rule-book.ts';
 import { replyTo, type ReplyName } from './socks-reply.ts';
 

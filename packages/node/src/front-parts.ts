@@ -1,4 +1,4 @@
-import type { Host, Log } from '@argyle/host';
+import { Pulse, type Host, type Log } from '@argyle/host';
 import type { SharedCache } from '@argyle/replica';
 import { BeforeLogin } from './before-login.ts';
 import { Claims } from './claims.ts';
@@ -6,7 +6,6 @@ import { ConnectionTable } from './connection-table.ts';
 import { Logins } from './logins.ts';
 import { NodeCounters } from './node-counters.ts';
 import type { NodeOptions } from './options.ts';
-import { Pulse } from './pulse.ts';
 import { SessionStore } from './session-store.ts';
 import type { FrontContext } from './tls-front.ts';
 import { TrustContext } from './trust-context.ts';

@@ -2,14 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants } from 'node:crypto';
 import { createServer, type Server as TcpServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server, type TLSSocket } from 'node:tls';
-import type { Cancel, Endpoint, Log } from '@argyle/host';
+import type { Cancel, Endpoint, Log, Pulse } from '@argyle/host';
 import { ClientHelloReader } from './client-hello.ts';
 import type { ConnectionTable, Seat } from './connection-table.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 import type { ConnectionRefusal, NodeCounters } from './node-counters.ts';
 import { NodeError } from './node-error.ts';
 import type { TlsOptions } from './options.ts';
-import type { Pulse } from './pulse.ts';
 import { ALPN_PROTOCOL, type SecureConnection } from './secure-connection.ts';
 
 /** Equal at all nodes, or nothing is shared; by default it is a hash of the process's arguments. */

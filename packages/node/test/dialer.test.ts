@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { Pulse } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import t, { type Test } from 'tap';
 import { Dialer, type Lookup } from '../src/dialer.ts';
 import type { Rule } from '../src/options.ts';
-import { Pulse } from '../src/pulse.ts';
 import { ProtectedEndpoints } from '../src/protected-endpoints.ts';
 import { RuleBook } from '../src/rule-book.ts';
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { SystemHost } from '@argyle/host/system';
 import t, { type Test } from 'tap';
 import { Pulse } from '../src/pulse.ts';
+import { SystemHost } from '../src/system.ts';
 
 const EVERY_MS = 10;
 

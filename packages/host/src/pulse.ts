@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Cancel, Host } from '@argyle/host';
+import type { Cancel, Host } from './host.ts';
 
 const NOTHING = new Uint8Array();
 
