@@ -83,6 +83,7 @@ t.test('the README has the tables that the code prints', (t) => {
   for (const each of benchmarks) {
     t.ok(text.includes(squeeze(header(each))), `${each.name}: the header of its table`);
     t.ok(text.includes(each.question), `${each.name}: its question`);
+    for (const note of each.notes) t.ok(text.includes(note), `${each.name}: ${note}`);
     for (const { text: bar } of each.bars) t.ok(text.includes(bar), `${each.name}: ${bar}`);
   }
   t.end();

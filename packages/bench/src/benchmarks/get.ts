@@ -1,5 +1,6 @@
 import { argyle } from '../argyle.ts';
 import type { Benchmark, Contender, Sample } from '../benchmark.ts';
+import { formatNumber } from '../figures.ts';
 import { MemberGroup } from '../member-group.ts';
 import { redis } from '../peers/redis.ts';
 import { runLoad } from '../tools.ts';
@@ -54,7 +55,7 @@ export const get: Benchmark = {
   bars: [],
   fresh: false,
   notes: [
-    `${RECORDS} records, random keys of 32 bytes, given as bytes; a Map wants them as a string. The replica answers with a copy of the value, the Map with the value itself.`,
+    `${formatNumber(RECORDS, 0)} records, random keys of 32 bytes, given as bytes; a Map wants them as a string. The replica answers with a copy of the value, the Map with the value itself.`,
   ],
 };
 

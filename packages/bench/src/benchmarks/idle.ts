@@ -1,4 +1,5 @@
 import type { Bar, Benchmark, Sample } from '../benchmark.ts';
+import { formatNumber } from '../figures.ts';
 import type { Site } from '../site.ts';
 import { runLoad } from '../tools.ts';
 import {
@@ -46,7 +47,7 @@ export const idle: Benchmark = {
   }),
   fresh: true,
   notes: [
-    `${TUNNELS} tunnels. Proportional set size (PSS) of the processes, ${SETTLE_S} s after the last of the tunnels was open, less that before the first, divided by the tunnels. Buffers of the kernel are not in it. Every run is of processes just started, so what they grow by with their first work is in it.`,
+    `${formatNumber(TUNNELS, 0)} tunnels. Proportional set size (PSS) of the processes, ${SETTLE_S} s after the last of the tunnels was open, less that before the first, divided by the tunnels. Buffers of the kernel are not in it. Every run is of processes just started, so what they grow by with their first work is in it.`,
   ],
 };
 
