@@ -42,6 +42,8 @@ export class Cluster {
   readonly #choice: NodeChoice;
   readonly #connector: Connector;
   readonly #pool: WarmPool<NodeConnection>;
+  /** Requests that wait for a node to answer again. */
+  readonly #waiting = new Set<() => void>();
   readonly #unanswered = new Set<NodeConnection>();
   readonly #stopping = new AbortController();
   #announced: number | undefined;
@@ -91,13 +93,30 @@ export class Cluster {
    * one whose node is silent goes to the next as well. Rejects with a ClientError when none is left
    * or the signal aborts.
    */
-  ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
-    const tried = new Set<number>();
-    return hedged((signal, silent) => this.#attempt(request, tried, signal, silent), {
-      signal,
-      attemptsMax: 2 * this.#labels.length,
-      discard: ({ connection }) => connection.close(),
-    });
+  async ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
+    for (;;) {
+      const tried = new Set<number>();
+      try {
+        return await hedged((signal, silent) => this.#attempt(request, tried, signal, silent), {
+          signal,
+          attemptsMax: 2 * this.#labels.length,
+          discard: ({ connection }) => connection.close(),
+        });
+      } catch (error) {
+        // A node that is slow may answer within the time that the request has left.
+        if (signal.aborted || !this.#choice.anySlow) throw error;
+        if (this.#choice.next(new Set(), this.#host.now()) === undefined) {
+          await this.#anyReached(signal);
+        }
+      }
+    }
+  }
+
+  #anyReached(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    return promise.finally(() => this.#waiting.delete(resolve));
   }
 
   /** Takes a connection back that is good for another request. */
@@ -266,6 +285,7 @@ export class Cluster {
     const now = this.#host.now();
     const before = this.#choice.state(node);
     this.#choice.reached(node, now);
+    for (const wake of this.#waiting) wake();
     if (handshakeMs !== undefined) this.#choice.measured(node, handshakeMs, now);
     if (before === 'failed') {
       this.#log.info({ event: 'node-returned', node: this.#label(node) }, 'node answers again');
@@ -282,6 +302,10 @@ export class Cluster {
     const now = this.#host.now();
     const before = this.#choice.status(now)[node];
     this.#choice.failed(node, failure, startedAt, now);
+    if (this.#choice.state(node) !== 'failed') {
+      this.#settle();
+      return;
+    }
     if (before?.state !== 'failed' || !sameForOperators(before.lastFailure?.code, failure.code)) {
       const fields = { node: this.#label(node), code: failure.code, cause: failure.message };
       if (isTransient(failure.code)) {

@@ -171,6 +171,13 @@ export class NodeChoice {
     return good ?? open.find((node) => this.#mayTryAgain(this.#at(node), now));
   }
 
+  /** Whether a node is there that did not answer in time: it may yet. */
+  get anySlow(): boolean {
+    return this.#candidates.some(
+      ({ state, lastFailure }) => state !== 'reached' && lastFailure?.code === 'timeout',
+    );
+  }
+
   reached(node: number, now: number): void {
     const candidate = this.#at(node);
     candidate.state = 'reached';
@@ -206,11 +213,20 @@ export class NodeChoice {
     candidate.trialAt = now;
   }
 
-  /** Attempts that began before the last failure was known say nothing new. */
+  /**
+   * Attempts that began before the last failure was known say nothing new. One that came to nothing
+   * while the node answered others says that it is slow: a trial will tell, and others go first.
+   */
   failed(node: number, failure: NodeFailure, startedAt: number, now: number): void {
     const candidate = this.#at(node);
     const known = candidate.state === 'failed' ? (candidate.lastFailure?.at ?? 0) : -Infinity;
     if (startedAt < known) return;
+    if (failure.code === 'timeout' && candidate.heardAt > startedAt) {
+      if (candidate.state === 'reached') candidate.state = 'suspect';
+      candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
+      if (candidate.trialAt === Infinity) candidate.trialAt = now + this.#options.retryMs;
+      return;
+    }
     const waitMs = this.#options.retryMs * Math.min(2 ** candidate.failures, BACK_OFF_MAX);
     candidate.state = 'failed';
     candidate.failures += 1;

@@ -3,7 +3,7 @@ import type { SessionLease, SessionPool } from './session-pool.ts';
 
 /** Leave to make one handshake; `leave` must be called when it is over. */
 export interface Passage {
-  /** None: this handshake is the full one that the others wait for. */
+  /** None: this handshake is a full one. */
   readonly lease: SessionLease | undefined;
   leave(outcome: 'connected' | 'failed'): void;
 }
@@ -13,18 +13,31 @@ export interface Passage {
  * after the login. Without one in this time the next handshake is full as well.
  */
 const SESSION_WAIT_MS = 1_000;
+/**
+ * When no handshake has succeeded for so long, sessions may have ended in the cluster, all at once:
+ * one handshake tries before the others. Longer, and a burst after a rest is full handshakes and
+ * password checks; shorter, and handshakes wait for each other that need not.
+ */
+const PROVEN_MS = 5_000;
+/**
+ * How long others wait for the one ahead of them before the next goes ahead: its node may be
+ * silent. Shorter, and a slow node is asked for several full handshakes and password checks.
+ */
+const LEAD_MS = { resuming: 500, full: 2_000 };
 
 /**
- * While there is no session, one handshake goes ahead and the rest wait for what it brings, so that
- * a cold start costs the cluster one full handshake and one password check.
+ * While there is no session, or none that is known to be good, one handshake goes ahead and the
+ * rest wait for what it brings, so that a cold start, or a move after a rest, costs the cluster one
+ * full handshake and one password check.
  */
 export class SessionGate {
   readonly #host: Host;
   readonly #sessions: SessionPool;
   readonly #waiting: (() => void)[] = [];
-  #leading = false;
-  /** Set while a finished handshake is waited for to bring its session. */
-  #cancelWait: Cancel | undefined;
+  #leader: Passage | undefined;
+  #leaderWantsSession = false;
+  #cancelLead: Cancel | undefined;
+  #provenAt = -Infinity;
 
   constructor(host: Host, sessions: SessionPool) {
     this.#host = host;
@@ -35,37 +48,57 @@ export class SessionGate {
   async enter(signal: AbortSignal): Promise<Passage> {
     for (;;) {
       signal.throwIfAborted();
-      const lease = this.#leading ? undefined : this.#sessions.take();
-      if (lease) return { lease, leave: () => undefined };
-      if (!this.#leading) return this.#lead();
+      if (!this.#leader) {
+        const lease = this.#sessions.take();
+        const proven = this.#host.now() - this.#provenAt < PROVEN_MS;
+        if (!lease || !proven) return this.#lead(lease);
+        return { lease, leave: (outcome) => this.#left(outcome) };
+      }
       await this.#wait(signal);
     }
   }
 
   /** A session has come into the pool. */
   sessionAdded(): void {
-    if (this.#cancelWait) this.#open();
+    if (this.#leaderWantsSession) this.#open();
   }
 
   stop(): void {
     this.#open();
   }
 
-  #lead(): Passage {
-    this.#leading = true;
-    return {
-      lease: undefined,
+  #lead(lease: SessionLease | undefined): Passage {
+    const passage: Passage = {
+      lease,
       leave: (outcome) => {
+        this.#left(outcome);
+        if (this.#leader !== passage) return;
         if (outcome === 'failed' || this.#sessions.size > 0) this.#open();
-        else this.#cancelWait = this.#host.after(SESSION_WAIT_MS, () => this.#open());
+        else {
+          this.#leaderWantsSession = true;
+          this.#openAfter(SESSION_WAIT_MS);
+        }
       },
     };
+    this.#leader = passage;
+    this.#openAfter(lease ? LEAD_MS.resuming : LEAD_MS.full);
+    return passage;
+  }
+
+  #left(outcome: 'connected' | 'failed'): void {
+    if (outcome === 'connected') this.#provenAt = this.#host.now();
+  }
+
+  #openAfter(ms: number): void {
+    this.#cancelLead?.();
+    this.#cancelLead = this.#host.after(ms, () => this.#open());
   }
 
   #open(): void {
-    this.#cancelWait?.();
-    this.#cancelWait = undefined;
-    this.#leading = false;
+    this.#cancelLead?.();
+    this.#cancelLead = undefined;
+    this.#leaderWantsSession = false;
+    this.#leader = undefined;
     for (const wake of this.#waiting.splice(0)) wake();
   }
 

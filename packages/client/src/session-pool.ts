@@ -51,9 +51,10 @@ export class SessionPool {
     if (held) held.used = false;
   }
 
-  /** The cluster made a full handshake in spite of it: it is offered no more. */
+  /** The cluster made a full handshake in spite of it: those that are as old are worth no more. */
   refuse(lease: SessionLease): void {
-    this.#held = this.#held.filter((held) => held !== lease);
+    const refused = this.#held.find((held) => held === lease);
+    if (refused) this.#held = this.#held.filter(({ addedAt }) => addedAt > refused.addedAt);
   }
 
   status(now: number): SessionPoolStatus {

@@ -31,12 +31,51 @@ async function turns() {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
 }
 
-t.test('with a session at hand everyone goes ahead', async (t) => {
-  const { bring, arrive, entered } = gate();
+t.test('with a session that is known to be good everyone goes ahead', async (t) => {
+  const { host, bring, arrive, entered } = gate();
   bring();
   await arrive(20);
+  t.equal(entered.length, 1, 'one tries it first');
+  t.equal(entered[0]?.lease?.session, SESSION);
+  entered[0]?.leave('connected');
+  await turns();
   t.equal(entered.length, 20);
   t.ok(entered.every(({ lease }) => lease?.session === SESSION));
+  host.advance(4_999);
+  await arrive(20);
+  t.equal(entered.length, 40);
+});
+
+t.test('after a rest one tries whether sessions are still good', async (t) => {
+  const { host, bring, arrive, entered } = gate();
+  await arrive(1);
+  bring();
+  entered[0]?.leave('connected');
+  host.advance(5_000);
+  await arrive(20);
+  t.equal(entered.length, 2);
+  entered[1]?.leave('connected');
+  await turns();
+  t.equal(entered.length, 21);
+});
+
+t.test('one that is silent holds the others up no longer than its time', async (t) => {
+  const { host, bring, arrive, entered } = gate();
+  await arrive(3);
+  host.advance(1_999);
+  await turns();
+  t.equal(entered.length, 1);
+  host.advance(1);
+  await turns();
+  t.equal(entered.length, 2, 'the next goes ahead');
+  bring();
+  entered[0]?.leave('failed');
+  await turns();
+  t.equal(entered.length, 2, 'and is not disturbed by the first');
+  entered[1]?.leave('connected');
+  await turns();
+  t.equal(entered.length, 3);
+  t.equal(host.armed, 0);
 });
 
 t.test('without one, a single handshake goes ahead and the rest use what it brings', async (t) => {

@@ -18,14 +18,16 @@ t.test('the newest unused session goes first, a used one before none at all', as
   t.equal(pool.take()?.session[1], 4, 'a new one is preferred to the used ones');
 });
 
-t.test('a refused session is offered no more, the others are', async (t) => {
+t.test('a refused session is offered no more, nor are those as old, the newer ones are', async (t) => {
   const pool = new SessionPool();
   pool.add(session(1), 0);
   pool.add(session(2), 0);
+  pool.add(session(3), 1);
   const refused = pool.take();
+  pool.add(session(4), 2);
   if (refused) pool.refuse(refused);
   t.equal(pool.size, 1);
-  t.equal(pool.take()?.session[1], 1);
+  t.equal(pool.take()?.session[1], 4);
 });
 
 t.test('a refusal of a session that gave way already changes nothing', async (t) => {
