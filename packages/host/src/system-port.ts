@@ -7,6 +7,8 @@ import { SystemLinks } from './system-links.ts';
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Small, so that the kernel pushes back before a device queue drops in silence. */
 const SEND_BUFFER_BYTES = 256 * 1024;
+/** What Linux answers to a multicast while the interface is away, and after another came back. */
+const AWAY_CODES: ReadonlySet<string> = new Set(['ENETUNREACH', 'ENODEV']);
 
 /**
  * A member's sockets. The group socket is bound to the group's address, not to 0.0.0.0, so that
@@ -19,6 +21,7 @@ export class SystemPort implements Port {
   readonly #group: Socket;
   readonly #own: Socket;
   readonly #links: SystemLinks;
+  #away = false;
   #closed = false;
 
   constructor(options: PortOptions, handlers: PortHandlers) {
@@ -38,14 +41,15 @@ export class SystemPort implements Port {
   }
 
   multicast(bytes: Uint8Array): void {
-    this.unicast(bytes, this.#options.group);
+    if (this.#closed) return;
+    if (this.#away) this.#attach();
+    this.#send(bytes, this.#options.group, (error) => {
+      if ('code' in error && AWAY_CODES.has(String(error.code))) this.#detach();
+    });
   }
 
   unicast(bytes: Uint8Array, to: Endpoint): void {
-    if (this.#closed) return;
-    this.#own.send(bytes, to.port, to.address, (error) => {
-      if (error && !this.#closed) this.#handlers.unsent(error);
-    });
+    if (!this.#closed) this.#send(bytes, to, () => undefined);
   }
 
   openLink(link: number, to: Endpoint): void {
@@ -73,6 +77,31 @@ export class SystemPort implements Port {
     };
     this.#group.close(() => this.#own.close(one));
     this.#links.stop(one);
+  }
+
+  #send(bytes: Uint8Array, to: Endpoint, refused: (error: Error) => void): void {
+    this.#own.send(bytes, to.port, to.address, (error) => {
+      if (!error || this.#closed) return;
+      refused(error);
+      this.#handlers.unsent(error);
+    });
+  }
+
+  /** Sockets hold on to the interface that was there: one with its address later is another. */
+  #detach(): void {
+    if (this.#away) return;
+    this.#away = true;
+    const { group, interfaceAddress } = this.#options;
+    tolerantly(() => this.#group.dropMembership(group.address, interfaceAddress));
+  }
+
+  #attach(): void {
+    const { group, interfaceAddress } = this.#options;
+    const attached = tolerantly(() => {
+      this.#own.setMulticastInterface(interfaceAddress);
+      this.#group.addMembership(group.address, interfaceAddress);
+    });
+    if (attached) this.#away = false;
   }
 
   #bindOwn(own: Endpoint): void {
@@ -111,5 +140,15 @@ export class SystemPort implements Port {
 
   #fail(error: Error): void {
     if (!this.#closed) this.#handlers.failed(error);
+  }
+}
+
+/** False when the kernel refuses, as it does while there is no interface with the address. */
+function tolerantly(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch {
+    return false;
   }
 }
