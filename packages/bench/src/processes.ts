@@ -13,7 +13,8 @@ const TAIL_LINES = 12;
 /** Nothing that was started outlives this process, however it ends. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  // Not SIGKILL: a server with workers ends them only if it is asked to end.
+  for (const child of running) child.kill('SIGTERM');
 });
 
 export interface ProcessOptions {
