@@ -39,7 +39,9 @@ export class Site implements AsyncDisposable {
     this.small = options.small;
     this.profile = options.profile;
     this.#portBase = options.portBase;
-    const remove = () => rmSync(this.folder, { recursive: true, force: true });
+    // Whoever was just asked to end may still be tidying up in it.
+    const retries = { maxRetries: 10, retryDelay: 20 };
+    const remove = () => rmSync(this.folder, { recursive: true, force: true, ...retries });
     process.once('exit', remove);
     this.#stack.defer(() => {
       process.off('exit', remove);
