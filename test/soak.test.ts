@@ -51,9 +51,9 @@ const NIGHT_RECORDS = 64;
 const MEMORY_JUDGED = MINUTES >= 8;
 /**
  * The last quarter's median against the second's. Both lie half the run apart, in ten minutes some
- * 24 000 visits: what passes unseen is 1.4 KB a visit of the client's RSS and 0.5 KB of its heap, and
- * in an hour a sixth of that. A socket with its TLS is thirty times as much. Tighter, and the young
- * generation's filling alone, up to 16 MB from sample to sample, fails the run.
+ * 24 000 visits: what passes unseen is 1.4 KB a visit of the client's RSS and 0.5 KB of its heap,
+ * and in an hour a sixth of that. A socket with its TLS is thirty times as much. Tighter, and the
+ * young generation's filling alone, up to 16 MB from sample to sample, fails the run.
  */
 const GROWTH = { ratio: 1.1, bytes: 8 * 1024 * 1024 };
 

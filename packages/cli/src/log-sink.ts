@@ -3,8 +3,8 @@ export type WriteSome = (bytes: Uint8Array) => number;
 
 /**
  * Log lines to where there may be no room: a disk that is full, a pipe that nobody empties. A node
- * serves on without its log, so what cannot be written at once is counted and dropped, and the count
- * is the first line once there is room again. A line that was begun is finished first.
+ * serves on without its log, so what cannot be written at once is counted and dropped, and the
+ * count is the first line once there is room again. A line that was begun is finished first.
  */
 export class LogSink {
   readonly #writeSome: WriteSome;

@@ -18,7 +18,7 @@ t.test('the newest unused session goes first, a used one before none at all', as
   t.equal(pool.take()?.session[1], 4, 'a new one is preferred to the used ones');
 });
 
-t.test('a refused session is offered no more, nor are those as old, the newer ones are', async (t) => {
+t.test('a refused session is offered no more, nor are those as old as it', async (t) => {
   const pool = new SessionPool();
   pool.add(session(1), 0);
   pool.add(session(2), 0);
