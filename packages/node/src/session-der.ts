@@ -10,6 +10,8 @@ export interface SessionFacts {
 const TAG_SEQUENCE = 0x30;
 const TAG_INTEGER = 0x02;
 const TAG_PEER = 0xa3;
+/** `ASN1_TIME_print` of OpenSSL, which writes other words for what is no time. */
+const PRINTED_TIME = /^[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4} GMT$/;
 const PROTOCOLS = new Map<number, SessionFacts['protocol']>([
   [0x0303, 'TLSv1.2'],
   [0x0304, 'TLSv1.3'],
@@ -32,7 +34,10 @@ export function readSessionDer(der: Uint8Array): SessionFacts | undefined {
  * their certificates say.
  */
 export function certificateEnd(der: Uint8Array): number {
-  const end = readCertificate(der)?.validToDate.getTime() ?? Number.NaN;
+  const certificate = readCertificate(der);
+  // The date of a text that is no time is whatever lay in memory.
+  if (!certificate || !PRINTED_TIME.test(certificate.validTo)) return 0;
+  const end = certificate.validToDate.getTime();
   return end > 0 ? end : 0;
 }
 

@@ -85,7 +85,9 @@ t.test('a certificate without an end that can be read has ended', (t) => {
   for (const end of ['XXXXXXXXXXXXX', '\0'.repeat(13), '491301000000Z', '500101000000Z']) {
     const changed = Buffer.from(raw);
     changed.write(end, at, 'latin1');
-    t.equal(certificateEnd(changed), 0, JSON.stringify(end));
+    // Often: what Node makes of no time varies with what it ran before.
+    const ends = Array.from({ length: 3_000 }, () => certificateEnd(changed));
+    t.same([...new Set(ends)], [0], JSON.stringify(end));
   }
   t.equal(certificateEnd(Buffer.from('no certificate')), 0);
   t.equal(certificateSubject(Buffer.from('no certificate')), undefined);
