@@ -11,7 +11,7 @@ const SERIES = {
   handles: ['nodejs_active_handles_total'],
   timers: ['nodejs_active_resources{type="Timeout"}'],
   tunnels: ['tunnels', 'client_tunnels'],
-  connections: ['connections', 'client_warm_connections'],
+  connections: ['connections', 'client_connections'],
   records: ['cache_records'],
   tombstones: ['cache_tombstones'],
   cacheBytes: ['cache_bytes'],

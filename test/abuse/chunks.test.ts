@@ -1,5 +1,5 @@
-/** Tunnel after tunnel on one connection of our own client, as a stranger would speak it. */
-import t from 'tap';
+/** Tunnels side by side on one connection of our own client, as a stranger would speak it. */
+import t, { type Test } from 'tap';
 import { Random } from '@argyle/simulator';
 import { until } from '../real-cluster.ts';
 import { AbusedCluster } from './abused-cluster.ts';
@@ -19,7 +19,8 @@ const TUNNELS = 50;
 const FLOOD = 2_000_000;
 const CUT_MS = 60_000;
 const OURS = { ALPNProtocols: ['argyle/1'] };
-const END = Buffer.of(1, 0, 0, 0);
+const [DATA, END, RESET, REQUEST, REPLY] = [0, 1, 2, 5, 6] as const;
+const HEADER_BYTES = 8;
 const WORDS = Buffer.from('said in a chunk');
 t.setTimeout(FULL ? 300_000 : 90_000);
 
@@ -38,8 +39,10 @@ t.test(`${TUNNELS} tunnels on one connection, byte by byte`, async (t) => {
     peer.send(greeting(METHOD_NONE), 1);
     await peer.read(2);
     for (let tunnel = 0; tunnel < TUNNELS; tunnel += 1) {
-      await asked(peer, echo.port, tunnel % 2 ? 1 : Infinity);
-      peer.send(Buffer.concat([data(WORDS), END]), tunnel % 3 ? 1 : Infinity);
+      const id = 1 + tunnel;
+      await asked(peer, id, echo.port, tunnel % 2 ? 1 : Infinity);
+      const words = Buffer.concat([chunk(DATA, id, WORDS), chunk(END, id)]);
+      peer.send(words, tunnel % 3 ? 1 : Infinity);
       const { payload, ended } = await answer(peer);
       if (!ended || !payload.equals(WORDS)) throw new Error(`${payload} (${ended})`);
     }
@@ -49,59 +52,106 @@ t.test(`${TUNNELS} tunnels on one connection, byte by byte`, async (t) => {
   t.equal(counted!.sum('tls_handshakes_total'), 2);
 });
 
-t.test('chunks that make no sense, and chunks that are cut, break the tunnel off', async (t) => {
-  const wrong: readonly Buffer[] = [
-    Buffer.of(0, 0, 0, 0),
-    Buffer.of(1, 0, 0, 1, 0x61),
-    Buffer.of(2, 0, 0, 0),
-    Buffer.of(255, 255, 255, 255),
+const SAID = chunk(DATA, 1, WORDS);
+const ENDED = chunk(END, 1);
+
+t.test('chunks that make no sense break off what the connection carries', async (t) => {
+  const senseless: readonly Buffer[] = [
+    chunk(DATA, 1),
+    Buffer.of(DATA, 0, 0, 1, 0, 0x10, 0, 1),
+    chunk(DATA, 0, WORDS),
+    chunk(END, 1, WORDS),
+    chunk(7, 1),
+    Buffer.alloc(HEADER_BYTES, 255),
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-    Buffer.concat([END, data(WORDS)]),
-    Buffer.concat([END, END]),
-    Buffer.concat([END, request(silent.port)]),
-    Buffer.concat([data(WORDS), Buffer.of(3, 0, 0, 0)]),
+    chunk(REQUEST, 1, request(silent.port)),
+    chunk(REQUEST, 2),
+    chunk(REQUEST, 2, Buffer.alloc(263)),
+    Buffer.concat([SAID, chunk(8, 1)]),
+    Buffer.concat([ENDED, chunk(REQUEST, 1, request(silent.port))]),
   ];
-  const whole = Buffer.concat([data(WORDS), END]);
-  const cuts = Array.from({ length: whole.length }, (_, cut) => whole.subarray(0, cut));
-  let tunnels = 0;
-  const play = async (bytes: Buffer, pieceBytes: number, ending: Ending) => {
+  const [counted] = await survives(t, [atNode], async () => {
+    for (const bytes of senseless) {
+      for (const pieceBytes of [Infinity, 1]) await play(t, bytes, pieceBytes, 'silence');
+    }
+  });
+  t.same(nonZero(counted!.by('tunnels_total')), { reset: 2 * senseless.length, ended: 1 });
+  t.equal(counted!.by('socks_unfinished_total')['malformed'], 2 * senseless.length);
+});
+
+t.test('chunks that make no sense in a tunnel break it off, and no other', async (t) => {
+  const senseless: readonly Buffer[] = [
+    Buffer.concat([ENDED, SAID]),
+    Buffer.concat([ENDED, ENDED]),
+    chunk(REPLY, 1, Buffer.of(5, 0)),
+    chunk(REPLY, 1, Buffer.of(5, 1)),
+  ];
+  const [counted] = await survives(t, [atNode], async () => {
+    for (const bytes of senseless) {
+      for (const pieceBytes of [Infinity, 1]) {
+        const { peer, target } = await opened();
+        await asked(peer, 2, echo.port);
+        peer.send(bytes, pieceBytes);
+        t.same([...(await peer.read(HEADER_BYTES))], [...chunk(RESET, 1)], bytes.toString('hex'));
+        await target.left();
+        target.stream.destroy();
+        peer.send(Buffer.concat([chunk(DATA, 2, WORDS), chunk(END, 2)]));
+        t.ok((await answer(peer)).payload.equals(WORDS));
+        await peer.leave('close-notify');
+      }
+    }
+  });
+  const count = 2 * senseless.length;
+  t.same(nonZero(counted!.by('tunnels_total')), { reset: count, ended: count + 1 });
+});
+
+t.test('what comes for no tunnel is ignored', async (t) => {
+  await survives(t, [atNode], async () => {
     const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
     peer.send(greeting(METHOD_NONE));
     await peer.read(2);
-    await asked(peer, silent.port);
-    const target = await silent.next();
-    tunnels += 1;
-    peer.send(bytes, pieceBytes);
-    await peer.leave(ending);
-    await tunnelOver(node);
-    await target.left();
-    // Only END is an end; who has had it learns nothing of what came after.
-    const expected = bytes.indexOf(END) === -1 ? 'ECONNRESET' : undefined;
-    t.equal(target.failure, expected, `${bytes.toString('hex')} ${ending}`);
-    target.stream.destroy();
-  };
+    for (const kind of [END, RESET, 3, 4]) peer.send(chunk(kind, 9));
+    peer.send(chunk(DATA, 9, WORDS));
+    peer.send(chunk(REPLY, 9, WORDS));
+    await asked(peer, 1, echo.port);
+    peer.send(Buffer.concat([SAID, ENDED]));
+    t.ok((await answer(peer)).payload.equals(WORDS));
+    await peer.leave('close-notify');
+  });
+});
+
+t.test('a connection that is cut within a chunk breaks off what it carries', async (t) => {
+  const whole = Buffer.concat([SAID, ENDED]);
+  let tunnels = 0;
   const [counted] = await survives(t, [atNode], async () => {
-    for (const bytes of wrong) {
-      for (const pieceBytes of [Infinity, 1]) await play(bytes, pieceBytes, 'silence');
-    }
     for (const ending of ['close-notify', 'fin', 'reset'] as const) {
-      for (const cut of cuts) await play(cut, 1, ending);
+      for (let cut = 0; cut < whole.length; cut += 1) {
+        await play(t, whole.subarray(0, cut), 1, ending);
+        tunnels += 1;
+      }
     }
   });
   t.same(nonZero(counted!.by('tunnels_total')), { reset: tunnels, ended: 1 });
 });
 
-t.test(`${RANDOM} tunnels of random chunks`, async (t) => {
+t.test(`${RANDOM} connections of random chunks`, async (t) => {
   const random = new Random(SEED);
   const [counted] = await survives(t, [atNode], () =>
     atOnce(RANDOM, 16, async () => {
       const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
       peer.send(greeting(METHOD_NONE));
       await peer.read(2);
-      await asked(peer, echo.port);
-      const parts = Array.from({ length: 1 + random.below(5) }, () => {
+      await asked(peer, 1, echo.port);
+      const parts = Array.from({ length: 1 + random.below(8) }, () => {
         const bytes = Buffer.from(random.bytes(1 + random.below(300)));
-        return random.pick([bytes, data(bytes), data(bytes), END]);
+        const id = 1 + random.below(4);
+        return random.pick([
+          bytes,
+          chunk(DATA, id, bytes),
+          chunk(DATA, id, bytes),
+          chunk(REQUEST, id, request(echo.port)),
+          chunk(random.below(8), id),
+        ]);
       });
       peer.send(Buffer.concat(parts), random.pick([Infinity, 7]));
       await peer.leave(random.pick(['close-notify', 'fin', 'reset'] as const));
@@ -109,6 +159,7 @@ t.test(`${RANDOM} tunnels of random chunks`, async (t) => {
   );
   const ends = counted!.by('tunnels_total');
   t.comment('tunnels: ', JSON.stringify(nonZero(ends)));
+  t.ok(counted!.sum('tunnels_total') > RANDOM);
   t.equal(counted!.by('socks_requests_total')['succeeded'], counted!.sum('tunnels_total'));
   t.equal(counted!.sum('tls_handshakes_total'), RANDOM + 1);
 });
@@ -117,8 +168,9 @@ t.test(`${RANDOM} tunnels of random chunks`, async (t) => {
 if (FULL) {
   t.test('who asks and asks and reads no reply is cut off', async (t) => {
     const [counted] = await survives(t, [atNode], async () => {
-      const one = request(0);
+      const one = chunk(REQUEST, 1, request(0));
       const flood = Buffer.alloc(FLOOD * one.length, one);
+      for (let id = 1; id <= FLOOD; id += 1) flood.writeUIntBE(id, (id - 1) * one.length + 1, 3);
       const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
       peer.send(greeting(METHOD_NONE));
       await peer.read(2);
@@ -140,28 +192,57 @@ t.test('and then it stops as it should', async (t) => {
   t.same(await cluster.close(), [0]);
 });
 
-async function asked(peer: Peer, port: number, pieceBytes = Infinity): Promise<void> {
-  peer.send(request(port), pieceBytes);
-  const [, reply] = await peer.read(REPLY_BYTES);
-  if (reply !== SUCCEEDED) throw new Error(`reply ${reply}`);
+/** A connection with a tunnel to the silent destination. */
+async function opened(): Promise<{ peer: Peer; target: Peer }> {
+  const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
+  peer.send(greeting(METHOD_NONE));
+  await peer.read(2);
+  await asked(peer, 1, silent.port);
+  return { peer, target: await silent.next() };
+}
+
+async function play(t: Test, bytes: Buffer, pieceBytes: number, ending: Ending): Promise<void> {
+  const { peer, target } = await opened();
+  peer.send(bytes, pieceBytes);
+  await peer.leave(ending);
+  await tunnelOver(node);
+  await target.left();
+  // Only END is an end; who has had it learns nothing of what came after.
+  const expected = bytes.indexOf(ENDED) === -1 ? 'ECONNRESET' : undefined;
+  t.equal(target.failure, expected, `${bytes.toString('hex')} ${ending}`);
+  target.stream.destroy();
+}
+
+async function asked(peer: Peer, id: number, port: number, pieceBytes = Infinity): Promise<void> {
+  peer.send(chunk(REQUEST, id, request(port)), pieceBytes);
+  const reply = await peer.read(HEADER_BYTES + REPLY_BYTES);
+  if (reply[0] !== REPLY || reply[HEADER_BYTES + 1] !== SUCCEEDED) {
+    throw new Error(`reply ${reply.toString('hex')}`);
+  }
 }
 
 /** Up to END. */
 async function answer(peer: Peer): Promise<{ payload: Buffer; ended: boolean }> {
-  let bytes = await peer.read(4);
+  let bytes: Buffer = Buffer.alloc(0);
   const parts: Buffer[] = [];
-  for (;;) {
-    if (bytes.length < 4) bytes = Buffer.concat([bytes, await peer.read(4 - bytes.length)]);
-    const length = bytes.readUIntBE(1, 3);
-    if (bytes[0] === 1) return { payload: Buffer.concat(parts), ended: length === 0 };
-    while (bytes.length < 4 + length) {
-      bytes = Buffer.concat([bytes, await peer.read(4 + length - bytes.length)]);
+  const whole = async (sizeBytes: number) => {
+    while (bytes.length < sizeBytes) {
+      bytes = Buffer.concat([bytes, await peer.read(sizeBytes - bytes.length)]);
     }
-    parts.push(bytes.subarray(4, 4 + length));
-    bytes = bytes.subarray(4 + length);
+  };
+  for (;;) {
+    await whole(HEADER_BYTES);
+    const length = bytes.readUInt32BE(4);
+    if (bytes[0] === END) return { payload: Buffer.concat(parts), ended: length === 0 };
+    await whole(HEADER_BYTES + length);
+    parts.push(bytes.subarray(HEADER_BYTES, HEADER_BYTES + length));
+    bytes = bytes.subarray(HEADER_BYTES + length);
   }
 }
 
-function data(payload: Buffer): Buffer {
-  return Buffer.concat([Buffer.of(0, 0, payload.length >> 8, payload.length & 0xff), payload]);
+function chunk(kind: number, tunnel: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32BE(kind * 2 ** 24 + tunnel);
+  header.writeUInt32BE(payload.length, 4);
+  return Buffer.concat([header, payload]);
 }

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { SecureContext } from 'node:tls';
-import type { Cancel, Host, Log } from '@argyle/host';
+import type { CarriedTunnel, Cancel, Host, Log } from '@argyle/host';
+import { ConnectionPool } from './connection-pool.ts';
 import { Connector } from './connector.ts';
 import type { Counters } from './counters.ts';
 import { ClientError, isTransient, type ClientErrorCode } from './errors.ts';
@@ -8,16 +9,16 @@ import { failureOf } from './failure.ts';
 import { hedged } from './hedge.ts';
 import { endpointLabel } from './label.ts';
 import { NodeChoice, type NodeStatus } from './node-choice.ts';
-import type { NodeConnection, Reply } from './node-connection.ts';
+import type { NodeConnection } from './node-connection.ts';
 import type { ClientOptions } from './options.ts';
 import { SessionGate } from './session-gate.ts';
+import { decodeReply, type Reply } from './socks-dialogue.ts';
 import { SessionPool, type SessionPoolStatus } from './session-pool.ts';
-import { WarmPool } from './warm-pool.ts';
 
-/** A request that a node has answered; its connection is the caller's, to free or to close. */
+/** What a node has answered. After a success the tunnel is the caller's to join or to abort. */
 export interface Answered {
   readonly reply: Reply;
-  readonly connection: NodeConnection;
+  readonly tunnel: CarriedTunnel;
 }
 
 export interface ClusterStatus {
@@ -28,6 +29,8 @@ export interface ClusterStatus {
   readonly failovers: number;
   readonly nodes: readonly NodeStatus[];
   readonly sessions: SessionPoolStatus;
+  readonly connections: number;
+  /** Those that carry nothing. */
   readonly warmConnections: number;
 }
 
@@ -41,10 +44,10 @@ export class Cluster {
   readonly #gate: SessionGate;
   readonly #choice: NodeChoice;
   readonly #connector: Connector;
-  readonly #pool: WarmPool<NodeConnection>;
+  readonly #pool: ConnectionPool<NodeConnection>;
   /** Requests that wait for a node to answer again. */
   readonly #waiting = new Set<() => void>();
-  readonly #unanswered = new Set<NodeConnection>();
+  readonly #unanswered = new Set<{ readonly node: number; abort(failure: ClientError): void }>();
   readonly #stopping = new AbortController();
   #announced: number | undefined;
   #cancel: Cancel | undefined;
@@ -74,11 +77,11 @@ export class Cluster {
       refused: (lease) => this.#sessions.refuse(lease),
       unsent: (lease) => this.#sessions.restore(lease),
     });
-    this.#pool = new WarmPool(host, {
-      size: options.warmConnections,
+    this.#pool = new ConnectionPool(host, {
+      warm: options.warmConnections,
       random,
       dial: () => this.#dialPreferred(),
-      lost: ({ node }, failure) => this.#suspect(node, failure),
+      lost: ({ facts }, failure) => this.#suspect(facts.node, failure),
     });
     setMaxListeners(0, this.#stopping.signal);
   }
@@ -100,7 +103,7 @@ export class Cluster {
         return await hedged((signal, silent) => this.#attempt(request, tried, signal, silent), {
           signal,
           attemptsMax: 2 * this.#labels.length,
-          discard: ({ connection }) => connection.close(),
+          discard: ({ tunnel }) => tunnel.abort(),
         });
       } catch (error) {
         // A node that is slow may answer within the time that the request has left.
@@ -119,12 +122,6 @@ export class Cluster {
     return promise.finally(() => this.#waiting.delete(resolve));
   }
 
-  /** Takes a connection back that is good for another request. */
-  free(connection: NodeConnection): void {
-    if (connection.node === this.#choice.preferred) this.#pool.keep(connection);
-    else connection.close();
-  }
-
   status(): ClusterStatus {
     const now = this.#host.now();
     return {
@@ -134,7 +131,8 @@ export class Cluster {
       failovers: this.#choice.failovers,
       nodes: this.#choice.status(now),
       sessions: this.#sessions.status(now),
-      warmConnections: this.#pool.size,
+      connections: this.#pool.size,
+      warmConnections: this.#pool.idle,
     };
   }
 
@@ -146,7 +144,7 @@ export class Cluster {
     await this.#connector.stop();
   }
 
-  /** At one node, by a warm connection or a new one. */
+  /** At one node, by a connection that is there or a new one. */
   async #attempt(
     request: Uint8Array,
     tried: Set<number>,
@@ -170,11 +168,11 @@ export class Cluster {
       return node;
     };
     try {
-      // A warm connection may have been closed for its age: its node gets another chance, last.
-      const warm = this.#pool.take((node) => this.#choice.state(node) === 'reached');
-      if (warm) watch(warm.node);
-      const connection = warm ?? (await this.#connect(pick, signal));
-      return { reply: await this.#answer(connection, request, signal), connection };
+      // It may have been closed for its age: its node gets another chance, last.
+      const open = () => this.#pool.take((node) => this.#choice.state(node) === 'reached');
+      const shared = open() ?? (await this.#connect(pick, signal, open));
+      if (!cancel) watch(shared.facts.node);
+      return await this.#answer(shared, request, signal);
     } finally {
       cancel?.();
     }
@@ -184,24 +182,48 @@ export class Cluster {
     connection: NodeConnection,
     request: Uint8Array,
     signal: AbortSignal,
-  ): Promise<Reply> {
-    const abort = () => connection.fail(failureOf(signal.reason));
+  ): Promise<Answered> {
+    const { node } = connection.facts;
+    let failure: ClientError | undefined;
+    const tunnel = connection.request(request);
+    const unanswered = {
+      node,
+      abort: (why: ClientError) => {
+        failure = why;
+        tunnel.abort();
+      },
+    };
+    const abort = () => unanswered.abort(failureOf(signal.reason));
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();
-    this.#unanswered.add(connection);
+    this.#unanswered.add(unanswered);
+    this.#settleConnection(connection);
     try {
-      return await connection.request(request);
-    } catch (error) {
-      const failure = failureOf(error);
-      if (!signal.aborted) {
-        this.#counters.retries += 1;
-        this.#suspect(connection.node, failure);
+      const bytes = await tunnel.replied;
+      const reply = bytes && decodeReply(bytes);
+      if (reply && !failure) {
+        // It lives; that it would take a new connection is not said.
+        if (this.#choice.state(node) !== 'failed') this.#choice.reached(node, this.#host.now());
+        return { reply, tunnel };
       }
-      throw failure;
+      tunnel.abort();
+      failure ??= connection.failure ?? new ClientError('closed', 'the node gave the request up');
     } finally {
-      this.#unanswered.delete(connection);
+      this.#unanswered.delete(unanswered);
       signal.removeEventListener('abort', abort);
     }
+    if (!signal.aborted) {
+      this.#counters.retries += 1;
+      this.#suspect(node, failure);
+    }
+    throw failure;
+  }
+
+  /** One that was made for a request is kept for others, unless the choice has moved on. */
+  #settleConnection(connection: NodeConnection): void {
+    if (connection.facts.node !== this.#choice.preferred) connection.retire();
+    else if (!this.#pool.has(connection)) this.#pool.add(connection);
+    this.#pool.refill();
   }
 
   /**
@@ -253,15 +275,28 @@ export class Cluster {
     try {
       const pick = () => (this.#choice.underTrial(node) ? node : undefined);
       const connection = await this.#connect(pick, this.#stopping.signal);
-      connection.close();
+      connection.retire();
     } catch {
       // `#connect` has told the choice.
     }
   }
 
-  /** The node is picked once this handshake may go ahead: what was best before may have failed. */
-  async #connect(pick: () => number | undefined, signal: AbortSignal): Promise<NodeConnection> {
+  /**
+   * The node is picked once this handshake may go ahead: what was best before may have failed, and
+   * there may be a connection by then that does `instead`.
+   */
+  async #connect(
+    pick: () => number | undefined,
+    signal: AbortSignal,
+    instead: () => NodeConnection | undefined = () => undefined,
+  ): Promise<NodeConnection> {
     const passage = await this.#gate.enter(signal);
+    const other = instead();
+    if (other) {
+      if (passage.lease) this.#sessions.restore(passage.lease);
+      passage.leave('failed');
+      return other;
+    }
     const startedAt = this.#host.now();
     const node = pick();
     if (node === undefined) {
@@ -281,7 +316,7 @@ export class Cluster {
     }
   }
 
-  #reached({ node, handshakeMs }: NodeConnection): void {
+  #reached({ facts: { node, handshakeMs } }: NodeConnection): void {
     const now = this.#host.now();
     const before = this.#choice.state(node);
     this.#choice.reached(node, now);
@@ -315,8 +350,8 @@ export class Cluster {
       }
     }
     if (isTransient(failure.code)) {
-      for (const connection of this.#unanswered) {
-        if (connection.node === node) connection.fail(failure);
+      for (const request of [...this.#unanswered]) {
+        if (request.node === node) request.abort(failure);
       }
     }
     this.#settle();

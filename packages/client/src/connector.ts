@@ -75,11 +75,16 @@ export class Connector {
       stream = tls;
       const handshakeMs = await this.#handshake(tls, lease, node);
       const dialogue = new SocksDialogue(this.#options.user);
-      const connection = new NodeConnection({ tls, reset: () => reset(tls, socket) }, dialogue, {
-        node,
-        handshakeMs,
-        securedAt: this.#host.now(),
-      });
+      const connection = new NodeConnection(
+        this.#host,
+        { tls, reset: () => reset(tls, socket) },
+        dialogue,
+        {
+          node,
+          handshakeMs,
+          securedAt: this.#host.now(),
+        },
+      );
       await this.#login(connection, tls.isSessionReused(), startedAt);
       return connection;
     } catch (error) {
@@ -156,7 +161,7 @@ export class Connector {
   }
 
   async #login(connection: NodeConnection, resumed: boolean, startedAt: number): Promise<void> {
-    const { node } = connection;
+    const { node } = connection.facts;
     const by = await connection.login((check) => this.#inTurn(node, startedAt, check));
     this.#handlers.login(by === 'none' && resumed && this.#identified ? 'session' : by);
   }

@@ -1,48 +1,65 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { openTunnel, type Host, type Tunnel } from '@argyle/host';
+import { Carrier, type CarriedTunnel, type Host } from '@argyle/host';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
-import { SocksDialogue, SUCCEEDED, type DialogueEvent } from './socks-dialogue.ts';
+import { SocksDialogue, type DialogueEvent } from './socks-dialogue.ts';
 
-export interface Reply {
-  /** RFC 1928 §6; 0 is success. */
-  readonly code: number;
-  /** As the node sent it. */
-  readonly bytes: Buffer;
-}
-
-/** One connection to a node: its login, then requests and their tunnels, one after another. */
-export class NodeConnection {
+/** What the maker of a connection knows of it. */
+export interface ConnectionFacts {
   readonly node: number;
   /** Host time of the end of its handshake. */
   readonly securedAt: number;
   /** Time of the TLS handshake, if it was resumed and nothing else disturbed it. */
   readonly handshakeMs: number | undefined;
+}
+
+export interface ConnectionStream {
+  readonly tls: TLSSocket;
+  /** Destroys it such that a node which is still busy with a request notices. */
+  readonly reset: () => void;
+}
+
+/** One connection to a node: its login, then tunnels side by side. */
+export class NodeConnection {
+  readonly facts: ConnectionFacts;
+  readonly #host: Host;
   readonly #tls: TLSSocket;
   readonly #reset: () => void;
   readonly #dialogue: SocksDialogue;
   #waiting: PromiseWithResolvers<DialogueEvent> | undefined;
+  #carrier: Carrier | undefined;
   #failure: ClientError | undefined;
+  #retired = false;
   #lost: (failure: ClientError) => void = () => undefined;
+  #idle: () => void = () => undefined;
 
-  /**
-   * The handshake is done, the stream is the connection's, and somebody listens to its errors.
-   * `reset` destroys it such that a node which is still busy with the request notices.
-   */
+  /** The handshake is done, the stream is the connection's, and somebody listens to its errors. */
   constructor(
-    { tls, reset }: { readonly tls: TLSSocket; readonly reset: () => void },
+    host: Host,
+    { tls, reset }: ConnectionStream,
     dialogue: SocksDialogue,
-    facts: { node: number; securedAt: number; handshakeMs: number | undefined },
+    facts: ConnectionFacts,
   ) {
+    this.#host = host;
     this.#reset = reset;
-    this.node = facts.node;
-    this.securedAt = facts.securedAt;
-    this.handshakeMs = facts.handshakeMs;
+    this.facts = facts;
     this.#tls = tls;
     this.#dialogue = dialogue;
-    this.#listen();
+    tls.on('data', this.#receive);
+    tls.on('end', this.#ended);
+    tls.on('error', this.#broken);
+    tls.on('close', this.#closed);
+  }
+
+  /** Tunnels that are asked for or open. */
+  get load(): number {
+    return this.#carrier?.size ?? 0;
+  }
+
+  /** Why it is of no use any more. */
+  get failure(): ClientError | undefined {
+    return this.#failure;
   }
 
   /** Greets the node. If it wants the password, the exchange of it is left to `inTurn`. */
@@ -50,60 +67,55 @@ export class NodeConnection {
     inTurn: (check: () => Promise<DialogueEvent>) => Promise<DialogueEvent>,
   ): Promise<'none' | 'password'> {
     const event = await this.#exchange(() => this.#dialogue.greeting());
-    if (event.kind === 'ready') return 'none';
+    if (event.kind === 'ready') return this.#loggedIn('none');
     const verdict = await inTurn(() => this.#exchange(() => this.#dialogue.password()));
     assert.equal(verdict.kind, 'ready');
-    return 'password';
+    return this.#loggedIn('password');
   }
 
-  /**
-   * Rejects with a ClientError when the node is lost before it answers. After a failure the
-   * connection takes the next request. After a success nothing is read until `openTunnel`, or
-   * `close`.
-   */
-  async request(bytes: Uint8Array): Promise<Reply> {
-    const event = await this.#exchange(() => {
-      this.#dialogue.requested();
-      return bytes;
-    });
-    assert(event.kind === 'replied');
-    return { code: event.code, bytes: event.bytes };
+  /** After the login. Its `replied` is undefined when the connection fails, see `failure`. */
+  request(request: Uint8Array): CarriedTunnel {
+    assert(this.#carrier);
+    return this.#carrier.request(request);
   }
 
-  /** Called once, if the connection is lost while nobody waits for an answer. */
-  watch(lost: (failure: ClientError) => void): void {
-    this.#lost = lost;
+  /** `lost` is called once, if the connection fails; `idle` when its last tunnel has ended. */
+  watch(handlers: { lost(failure: ClientError): void; idle(): void }): void {
+    this.#lost = (failure) => handlers.lost(failure);
+    this.#idle = () => handlers.idle();
+    const failure = this.#failure;
+    if (failure) queueMicrotask(() => handlers.lost(failure));
   }
 
-  /**
-   * After a success. `free` is called when the tunnel has ended such that the connection takes the
-   * next request.
-   */
-  openTunnel(
-    host: Host,
-    application: Socket,
-    options: { readonly idleMs: number; readonly free: () => void },
-  ): Tunnel {
-    const { idleMs } = options;
-    const tunnel = openTunnel(host, this.#tls, application, { idleMs, chunked: true });
-    void tunnel.released.then((open) => {
-      if (!open) return;
-      this.#listen();
-      options.free();
-    });
-    return tunnel;
+  /** Ends it cleanly, once nothing uses it. */
+  retire(): void {
+    this.#retired = true;
+    if (this.load === 0) this.#end();
   }
 
-  /** Ends it cleanly. */
-  close(): void {
-    this.#silence();
-    this.#tls.resume();
-    this.#tls.destroySoon();
-  }
-
-  /** Cuts it; who waits for an answer gets the failure. */
+  /** Cuts it, with all that it carries. */
   fail(failure: ClientError): void {
     this.#lose(failure);
+  }
+
+  #loggedIn<By>(by: By): By {
+    if (this.#failure) throw this.#failure;
+    this.#tls.off('data', this.#receive).off('end', this.#ended);
+    this.#carrier = new Carrier(this.#host, this.#tls, {
+      idle: () => (this.#retired ? this.#end() : this.#idle()),
+      lost: (reason) => {
+        if (reason === 'ended') this.#ended();
+        else if (reason === 'reset') this.#closed();
+        else this.#lose(notArgyle('its chunks make no sense'));
+      },
+    });
+    return by;
+  }
+
+  #end(): void {
+    this.#lost = () => undefined;
+    this.#failure ??= new ClientError('closed', 'the client closed the connection');
+    this.#tls.destroySoon();
   }
 
   /** `say` is asked for the next words only if the node said nothing out of turn meanwhile. */
@@ -118,15 +130,9 @@ export class NodeConnection {
   readonly #receive = (bytes: Buffer): void => {
     const event = this.#dialogue.receive(bytes);
     if (!event) return;
-    if (event.kind === 'violated') {
-      this.#lose(new ClientError('protocol', `this is no Argyle node: ${event.reason}`));
-    } else if (event.kind === 'refused') {
-      this.#lose(refusal(event.by));
-    } else {
-      if (event.kind === 'replied' && event.code === SUCCEEDED) {
-        this.#silence();
-        if (event.surplus.length > 0) this.#tls.unshift(event.surplus);
-      }
+    if (event.kind === 'violated') this.#lose(notArgyle(event.reason));
+    else if (event.kind === 'refused') this.#lose(refusal(event.by));
+    else {
       this.#waiting?.resolve(event);
       this.#waiting = undefined;
     }
@@ -148,29 +154,14 @@ export class NodeConnection {
     if (this.#failure) return;
     this.#failure = failure;
     this.#reset();
-    const waiting = this.#waiting;
+    this.#waiting?.reject(failure);
     this.#waiting = undefined;
-    if (waiting) waiting.reject(failure);
-    else this.#lost(failure);
+    this.#lost(failure);
   }
+}
 
-  #listen(): void {
-    const tls = this.#tls;
-    tls.on('data', this.#receive);
-    tls.on('end', this.#ended);
-    tls.on('error', this.#broken);
-    tls.on('close', this.#closed);
-    tls.resume();
-  }
-
-  #silence(): void {
-    this.#lost = () => undefined;
-    this.#tls.pause();
-    this.#tls.off('data', this.#receive);
-    this.#tls.off('end', this.#ended);
-    this.#tls.off('error', this.#broken);
-    this.#tls.off('close', this.#closed);
-  }
+function notArgyle(reason: string): ClientError {
+  return new ClientError('protocol', `this is no Argyle node: ${reason}`);
 }
 
 function refusal(by: 'methods' | 'password'): ClientError {

@@ -24,32 +24,34 @@ const ADDRESS_IPV4 = 0x01;
 const ADDRESS_NAME = 0x03;
 const ADDRESS_IPV6 = 0x04;
 
+export interface Reply {
+  /** 0 is success. */
+  readonly code: number;
+  /** As the node sent it. */
+  readonly bytes: Buffer;
+}
+
+/** RFC 1928 §6; undefined for what is none. */
+export function decodeReply(bytes: Buffer): Reply | undefined {
+  const [version, code, , type, nameBytes] = bytes;
+  if (version !== VERSION || code === undefined) return undefined;
+  if (type === undefined || nameBytes === undefined) return undefined;
+  return replySizeBytes(type, nameBytes) === bytes.length ? { code, bytes } : undefined;
+}
+
 export type DialogueEvent =
   /** The node wants the password: send `password()`. */
   | { readonly kind: 'challenged' }
-  /** The node takes a request. */
+  /** The node takes requests. */
   | { readonly kind: 'ready' }
-  /**
-   * `bytes` is the reply as it came; `surplus`, after a success, is what came of the tunnel
-   * already.
-   */
-  | {
-      readonly kind: 'replied';
-      readonly code: number;
-      readonly bytes: Buffer;
-      readonly surplus: Buffer;
-    }
   /** `methods`: the node takes none of them. */
   | { readonly kind: 'refused'; readonly by: 'methods' | 'password' }
   /** These are not the words of a SOCKS5 server. */
   | { readonly kind: 'violated'; readonly reason: string };
 
-type State = 'greeting' | 'method' | 'challenged' | 'password' | 'ready' | 'request' | 'ended';
+type State = 'greeting' | 'method' | 'challenged' | 'password' | 'ready' | 'ended';
 
-/**
- * Order of calls: greeting, password if challenged, then requests one after another. `receive`
- * gives at most one event.
- */
+/** Order of calls: greeting, password if challenged. `receive` gives at most one event. */
 export class SocksDialogue {
   readonly #user: { readonly name: string; readonly password: string } | undefined;
   #state: State = 'greeting';
@@ -77,17 +79,10 @@ export class SocksDialogue {
     ]);
   }
 
-  /** After this the next event is the reply. */
-  requested(): void {
-    assert.equal(this.#state, 'ready');
-    this.#state = 'request';
-  }
-
   receive(bytes: Buffer): DialogueEvent | undefined {
     this.#received = Buffer.concat([this.#received, bytes]);
     if (this.#state === 'method') return this.#receiveMethod();
     if (this.#state === 'password') return this.#receiveVerdict();
-    if (this.#state === 'request') return this.#receiveReply();
     return this.#violated('it spoke out of turn');
   }
 
@@ -116,23 +111,6 @@ export class SocksDialogue {
     if (this.#received.length > 0) return this.#violated('it spoke out of turn');
     this.#state = 'ready';
     return { kind: 'ready' };
-  }
-
-  #receiveReply(): DialogueEvent | undefined {
-    const [version, code, , type, nameBytes] = this.#received;
-    if (version !== undefined && version !== VERSION) {
-      return this.#violated(`its version is ${version}, not ${VERSION}`);
-    }
-    if (code === undefined || type === undefined || nameBytes === undefined) return undefined;
-    const sizeBytes = replySizeBytes(type, nameBytes);
-    if (sizeBytes === undefined) return this.#violated(`its address type is ${type}`);
-    if (this.#received.length < sizeBytes) return undefined;
-    const bytes = this.#received.subarray(0, sizeBytes);
-    const surplus = this.#received.subarray(sizeBytes);
-    if (code !== SUCCEEDED && surplus.length > 0) return this.#violated('it spoke out of turn');
-    this.#state = 'ready';
-    this.#received = Buffer.alloc(0);
-    return { kind: 'replied', code, bytes, surplus };
   }
 
   /** Both sub-negotiations answer in two bytes. */

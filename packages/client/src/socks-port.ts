@@ -30,7 +30,7 @@ const LINGER_MS = 1_000;
 const PULSE_MS = 15_000;
 
 /** The cluster, as far as a port needs it. */
-export type Requests = Pick<Cluster, 'ask' | 'free'>;
+export type Requests = Pick<Cluster, 'ask'>;
 
 /** Plain SOCKS5 for applications: CONNECT, no authentication. */
 export class SocksPort {
@@ -133,14 +133,13 @@ export class SocksPort {
     socket.once('close', left);
     this.#requests.add(controller);
     try {
-      const { reply, connection } = await this.#cluster.ask(request, controller.signal);
+      const { reply, tunnel } = await this.#cluster.ask(request, controller.signal);
       if (reply.code === SUCCEEDED && !socket.destroyed) {
         this.#count('connected');
         socket.write(reply.bytes);
-        this.#join(socket, connection);
+        this.#join(socket, tunnel);
       } else {
-        if (reply.code === SUCCEEDED) connection.close();
-        else this.#cluster.free(connection);
+        tunnel.abort();
         this.#count(socket.destroyed ? 'abandoned' : 'refused');
         this.#end(socket, reply.bytes);
       }
@@ -156,10 +155,8 @@ export class SocksPort {
     }
   }
 
-  #join(socket: Socket, connection: Answered['connection']): void {
-    const { idleMs } = this.#options.limits;
-    const free = () => this.#cluster.free(connection);
-    const tunnel = connection.openTunnel(this.#host, socket, { idleMs, free });
+  #join(socket: Socket, tunnel: Answered['tunnel']): void {
+    tunnel.join(socket, { idleMs: this.#options.limits.idleMs });
     this.#tunnels.add(tunnel);
     void tunnel.closed.then(({ forwardBytes, backwardBytes }) => {
       this.#tunnels.delete(tunnel);

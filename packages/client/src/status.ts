@@ -36,6 +36,7 @@ export function clusterView({ listen, serverName, cluster, tunnels }: ClientFact
       newestAgeMs: rounded(cluster.sessions.newestAgeMs ?? 0),
       oldestAgeMs: rounded(cluster.sessions.oldestAgeMs ?? 0),
     },
+    connections: cluster.connections,
     warmConnections: cluster.warmConnections,
     tunnels: { open: tunnels.open },
     bytes: { toCluster: tunnels.toClusterBytes, fromCluster: tunnels.fromClusterBytes },
@@ -98,7 +99,12 @@ export function metricFamilies({
       })),
     ),
     gauge('client_sessions', 'TLS sessions held.', single(cluster.sessions.held)),
-    gauge('client_warm_connections', 'Connections kept ahead.', single(cluster.warmConnections)),
+    gauge('client_connections', 'Connections to the node in use.', single(cluster.connections)),
+    gauge(
+      'client_warm_connections',
+      'Those of them that carry nothing and wait for a request.',
+      single(cluster.warmConnections),
+    ),
     gauge('client_tunnels', 'Open tunnels.', single(tunnels.open)),
     counter(
       'client_bytes_total',

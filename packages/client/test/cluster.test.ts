@@ -58,7 +58,7 @@ t.test('a cold start costs one full handshake and one password check in all', as
   );
   t.equal(metric(client, 'client_handshakes_total', { resumed: 'false' }), 1);
   t.equal(metric(client, 'client_logins_total', { by: 'password' }), 1);
-  t.ok(metric(client, 'client_logins_total', { by: 'session' }) >= 20);
+  t.ok(metric(client, 'client_logins_total', { by: 'session' }) >= 4);
   t.equal(
     metric(client, 'client_handshakes_total', { protocol: 'TLSv1.3' }),
     metric(client, 'client_handshakes_total'),

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { openTunnel } from '@argyle/host';
+import { Carrier, type CarriedTunnel } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import type { Authority } from './certificates.ts';
 
@@ -151,30 +152,30 @@ export class FakeNode {
       }
       cluster.loggedIn = true;
     }
-    while (await this.#answer(socket, read, remotePort));
+    new Carrier(new SystemHost(), socket, {
+      requested: (tunnel, request) => {
+        this.requests.push(request);
+        this.requestedBy.push(remotePort);
+        void this.#answer(tunnel, request);
+      },
+      lost: () => void socket.end(),
+    });
   }
 
-  /** Whether the connection is good for another request. */
-  async #answer(socket: TLSSocket, read: Read, remotePort: number): Promise<boolean> {
-    const head = await read(5);
-    const [, , , type, first] = head;
-    const rest = await read(type === 1 ? 5 : type === 4 ? 17 : (first ?? 0) + 2);
-    const request = Buffer.concat([head, rest]);
-    this.requests.push(request);
-    this.requestedBy.push(remotePort);
+  async #answer(tunnel: CarriedTunnel, request: Buffer): Promise<void> {
     const { behaviour } = this;
-    if (behaviour === 'connect') return this.#connect(socket, request);
-    if (behaviour === 'hold') return false;
-    const hangsUp = behaviour === 'hang-up';
-    socket.write(Buffer.from([5, hangsUp ? 0 : behaviour, 0, 1, 0, 0, 0, 0, 0, 0]));
-    if (hangsUp) {
-      socket.write(END);
-      await read(END.length);
+    if (behaviour === 'hold') return;
+    if (typeof behaviour === 'number') tunnel.answer(reply(behaviour));
+    else {
+      const target = behaviour === 'connect' ? await this.#connect(request) : hungUp();
+      tunnel.answer(reply(target ? 0 : 5));
+      if (!target) return;
+      if (this.early.length > 0) target.unshift(this.early);
+      tunnel.join(target, { idleMs: Infinity });
     }
-    return true;
   }
 
-  async #connect(socket: TLSSocket, request: Buffer): Promise<boolean> {
+  async #connect(request: Buffer): Promise<Socket | undefined> {
     const target = connect({
       host: hostOf(request),
       port: request.readUInt16BE(request.length - 2),
@@ -184,22 +185,22 @@ export class FakeNode {
     target.once('close', () => this.#targets.delete(target));
     try {
       await once(target, 'connect');
+      return target;
     } catch {
-      socket.write(Buffer.from([5, 5, 0, 1, 0, 0, 0, 0, 0, 0]));
-      return true;
+      return undefined;
     }
-    socket.write(Buffer.concat([Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9]), data(this.early)]));
-    return openTunnel(new SystemHost(), socket, target, { idleMs: Infinity, chunked: true })
-      .released;
   }
 }
 
-const END = Buffer.from([1, 0, 0, 0]);
+function reply(code: number): Buffer {
+  return Buffer.from([5, code, 0, 1, 127, 0, 0, 1, 0, 9]);
+}
 
-/** A chunk of less than 256 bytes; of none, nothing. */
-function data(payload: Buffer): Buffer {
-  if (payload.length === 0) return payload;
-  return Buffer.concat([Buffer.from([0, 0, 0, payload.length]), payload]);
+/** A destination that says nothing and ends. */
+function hungUp(): Duplex {
+  const stream = new Duplex({ read: () => undefined, write: (_bytes, _encoding, done) => done() });
+  stream.push(null);
+  return stream;
 }
 
 /** Names go to the loopback, whatever they are. */
@@ -209,9 +210,7 @@ function hostOf(request: Buffer): string {
   return '127.0.0.1';
 }
 
-type Read = (sizeBytes: number) => Promise<Buffer>;
-
-function reader(socket: TLSSocket): Read {
+function reader(socket: TLSSocket): (sizeBytes: number) => Promise<Buffer> {
   return async (sizeBytes) => {
     if (sizeBytes === 0) return Buffer.alloc(0);
     for (;;) {

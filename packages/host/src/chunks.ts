@@ -1,76 +1,111 @@
 /**
- * How our client and a node carry tunnels one after another over one TLS connection. Each direction
- * of a tunnel is a sequence of chunks with END as the last one, so the connection goes on after the
- * tunnel, and one that was cut is told from one that has ended. TLS alone does not tell them apart
- * here: the runtime shows the end of TCP as the end of the stream, with or without the close_notify
- * of RFC 8446 §6.1.
+ * How our client and a node carry many tunnels over one TLS connection (packages/node/PROTOCOL.md,
+ * "Connections of our client"). Everything after the login is chunks.
  *
  * ```
- *  0        1                    4
- * +--------+--------------------+-----------------
- * | kind   | length (24)        | payload (length)
- * +--------+--------------------+-----------------
+ *  0        1                 4                8
+ * +--------+-----------------+----------------+-----------------
+ * | kind   | tunnel (24)     | length (32)    | payload (length)
+ * +--------+-----------------+----------------+-----------------
  * ```
  */
+export const ChunkKind = {
+  /** Bytes of a tunnel, at least one. */
+  data: 0,
+  /** The direction has ended, as the end of a TCP connection would. */
+  end: 1,
+  /** The tunnel is broken, in both directions; nothing of it follows. */
+  reset: 2,
+  /** The receiver has enough for now; */
+  stop: 3,
+  /** and can take more. */
+  go: 4,
+  /** A SOCKS5 request (RFC 1928 §4), client to node: opens the tunnel. */
+  request: 5,
+  /** A SOCKS5 reply (RFC 1928 §6), node to client; a failure ends the tunnel. */
+  reply: 6,
+} as const;
+export type ChunkKindName = keyof typeof ChunkKind;
 
 /** Of a chunk's header. */
-export const CHUNK_HEADER_BYTES = 4;
-/** Of one chunk's payload: what its 24 bits hold. */
-export const CHUNK_PAYLOAD_MAX = 2 ** 24 - 1;
+export const CHUNK_HEADER_BYTES = 8;
+/** Tunnels are numbered from 1 to this by the client, and then anew. */
+export const TUNNEL_MAX = 0xff_ffff;
+/** Of one chunk's DATA. */
+export const DATA_BYTES_MAX = 1024 * 1024;
+/** Of a request or a reply: the longest has a name of 255 bytes. */
+export const MESSAGE_BYTES_MAX = 262;
 
-/** DATA has a payload, END has none and is the last of its direction. */
-const Kind = { data: 0, end: 1 } as const;
-
-const END = Uint8Array.of(Kind.end, 0, 0, 0);
-
-/** The header of a DATA chunk; 1 to CHUNK_PAYLOAD_MAX bytes follow. */
-export function encodeDataHeader(payloadBytes: number): Buffer {
+export function encodeHeader(kind: ChunkKindName, tunnel: number, payloadBytes: number): Buffer {
   const header = Buffer.allocUnsafe(CHUNK_HEADER_BYTES);
-  header.writeUInt32BE(Kind.data * 2 ** 24 + payloadBytes);
+  header.writeUInt32BE(ChunkKind[kind] * 2 ** 24 + tunnel);
+  header.writeUInt32BE(payloadBytes, 4);
   return header;
 }
 
-export function encodeEnd(): Uint8Array {
-  return END;
+export interface ChunkHandlers {
+  /** A part of a payload, never gathered; a view of what was read. */
+  data(tunnel: number, part: Buffer): void;
+  /** Any other chunk, whole. */
+  control(kind: Exclude<ChunkKindName, 'data'>, tunnel: number, payload: Buffer): void;
 }
 
-/** `malformed`: nothing after it has a meaning. */
-export type ChunkProgress =
-  | { readonly kind: 'open' }
-  /** `rest`: what came after END. */
-  | { readonly kind: 'ended'; readonly rest: Buffer }
-  | { readonly kind: 'malformed' };
+const NAMES = Object.keys(ChunkKind) as readonly ChunkKindName[];
+const NOTHING = Buffer.alloc(0);
 
-const OPEN: ChunkProgress = { kind: 'open' };
-const MALFORMED: ChunkProgress = { kind: 'malformed' };
-
-/** One direction's chunks, however they are cut. Payloads pass in parts, and are never gathered. */
+/** A stream of chunks, however it is cut. */
 export class ChunkReader {
-  #header = 0;
+  readonly #header = Buffer.alloc(CHUNK_HEADER_BYTES);
   #headerBytes = 0;
-  #payloadLeft = 0;
+  #kind: ChunkKindName = 'data';
+  #tunnel = 0;
+  #left = 0;
+  /** Of a request or a reply, what has come. */
+  #message: Buffer = NOTHING;
 
-  /** `payload` gets views of `bytes`. After anything but `open` the reader is spent. */
-  read(bytes: Buffer, payload: (part: Buffer) => void): ChunkProgress {
+  /** False for what is no chunk: nothing after it has a meaning. */
+  read(bytes: Buffer, handlers: ChunkHandlers): boolean {
     let at = 0;
     while (at < bytes.length) {
-      if (this.#payloadLeft > 0) {
-        const end = Math.min(bytes.length, at + this.#payloadLeft);
-        this.#payloadLeft -= end - at;
-        payload(bytes.subarray(at, end));
-        at = end;
+      if (this.#left > 0) {
+        const part = bytes.subarray(at, at + this.#left);
+        at += part.length;
+        this.#left -= part.length;
+        if (this.#kind === 'data') handlers.data(this.#tunnel, part);
+        else this.#gather(part, handlers);
         continue;
       }
-      this.#header = this.#header * 256 + (bytes[at] ?? 0);
-      this.#headerBytes += 1;
-      at += 1;
-      if (this.#headerBytes < CHUNK_HEADER_BYTES) continue;
-      const [kind, length] = [this.#header >>> 24, this.#header & CHUNK_PAYLOAD_MAX];
-      [this.#header, this.#headerBytes] = [0, 0];
-      if (kind === Kind.end && length === 0) return { kind: 'ended', rest: bytes.subarray(at) };
-      if (kind !== Kind.data || length === 0) return MALFORMED;
-      this.#payloadLeft = length;
+      const part = bytes.subarray(at, at + CHUNK_HEADER_BYTES - this.#headerBytes);
+      part.copy(this.#header, this.#headerBytes);
+      at += part.length;
+      this.#headerBytes += part.length;
+      if (this.#headerBytes < CHUNK_HEADER_BYTES) return true;
+      this.#headerBytes = 0;
+      if (!this.#begin(handlers)) return false;
     }
-    return OPEN;
+    return true;
+  }
+
+  #begin(handlers: ChunkHandlers): boolean {
+    const kind = NAMES[this.#header[0] ?? NAMES.length];
+    this.#tunnel = this.#header.readUInt32BE() & TUNNEL_MAX;
+    this.#left = this.#header.readUInt32BE(4);
+    if (kind === undefined || this.#tunnel === 0) return false;
+    this.#kind = kind;
+    if (kind === 'data') return this.#left > 0 && this.#left <= DATA_BYTES_MAX;
+    if (kind === 'request' || kind === 'reply') {
+      return this.#left > 0 && this.#left <= MESSAGE_BYTES_MAX;
+    }
+    if (this.#left > 0) return false;
+    handlers.control(kind, this.#tunnel, NOTHING);
+    return true;
+  }
+
+  #gather(part: Buffer, handlers: ChunkHandlers): void {
+    this.#message = Buffer.concat([this.#message, part]);
+    if (this.#left > 0 || this.#kind === 'data') return;
+    const message = this.#message;
+    this.#message = NOTHING;
+    handlers.control(this.#kind, this.#tunnel, message);
   }
 }

@@ -2,28 +2,21 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Cancel, Host } from './host.ts';
-import { Direction } from './tunnel-direction.ts';
+import { ReadBuffer } from './read-buffer.ts';
 
 export interface TunnelOptions {
-  /** Cut when no byte moved in either direction for this long; Infinity keeps it open. */
+  /** Closed when no byte moved in either direction for this long; Infinity keeps it open. */
   readonly idleMs: number;
-  /** What the first stream carries are chunks, so it outlives the tunnel. */
-  readonly chunked: boolean;
 }
 
-/** Two byte streams joined end to end. */
+/** Two byte streams joined end to end. It owns both, and has destroyed both when `closed` ends. */
 export interface Tunnel {
-  /**
-   * Ends when the tunnel is done with the first stream. `true` after a clean end of chunks: the
-   * stream is open, paused, and the caller's again. Otherwise it is destroyed. Never rejects.
-   */
-  readonly released: Promise<boolean>;
-  /** Ends when the second stream is destroyed as well; what it had to send was sent. */
+  /** Never rejects. */
   readonly closed: Promise<TunnelEnd>;
-  /** Payload bytes read from the first stream so far, and from the second. */
+  /** Bytes read from the first stream so far, and from the second. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
-  /** Cuts what it holds at once; a peer over TCP sees a reset, never a clean end. */
+  /** Cuts both streams at once; a peer over TCP sees a reset, never a clean end. */
   abort(): void;
 }
 
@@ -49,42 +42,30 @@ export function openTunnel(
 }
 
 class StreamTunnel implements Tunnel {
-  readonly released: Promise<boolean>;
   readonly closed: Promise<TunnelEnd>;
   readonly #host: Host;
   readonly #first: Duplex;
   readonly #second: Duplex;
-  readonly #options: TunnelOptions;
+  readonly #idleMs: number;
   readonly #forward: Direction;
   readonly #backward: Direction;
   #reason: TunnelEnd['reason'] = 'ended';
-  #holdsFirst = true;
-  #holdsSecond = true;
+  #open = 2;
   #cancelIdle: Cancel | undefined;
-  #release: (open: boolean) => void = () => undefined;
-  #close: (end: TunnelEnd) => void = () => undefined;
+  #resolve: (end: TunnelEnd) => void = () => undefined;
 
   constructor(host: Host, first: Duplex, second: Duplex, options: TunnelOptions) {
     this.#host = host;
     this.#first = first;
     this.#second = second;
-    this.#options = options;
-    this.released = new Promise((resolve) => (this.#release = resolve));
-    this.closed = new Promise((resolve) => (this.#close = resolve));
-    const { chunked } = options;
-    const handlers = { ended: () => this.#directionEnded(), broken: () => this.#cut('reset') };
-    const common = { host, handlers };
-    this.#forward = new Direction({ ...common, source: first, sink: second, unwrap: chunked });
-    this.#backward = new Direction({ ...common, source: second, sink: first, wrap: chunked });
-    first.on('error', ignore);
-    second.on('error', ignore);
-    if (second.closed) this.#secondClosed();
-    else second.once('close', this.#secondClosed);
-    if (first.closed) this.#firstClosed();
-    else first.once('close', this.#firstClosed);
+    this.#idleMs = options.idleMs;
+    this.closed = new Promise((resolve) => (this.#resolve = resolve));
+    this.#forward = new Direction(host, first, second);
+    this.#backward = new Direction(host, second, first);
+    for (const stream of [first, second]) this.#watch(stream);
     this.#forward.start();
     this.#backward.start();
-    this.#armIdle(options.idleMs);
+    this.#armIdle(this.#idleMs);
   }
 
   get forwardBytes(): number {
@@ -99,74 +80,83 @@ class StreamTunnel implements Tunnel {
     this.#cut('aborted');
   }
 
-  /** A stream of chunks is done when both of its ENDs have passed, whatever the other has to do. */
-  #directionEnded(): void {
-    if (!this.#options.chunked || this.#reason !== 'ended' || !this.#holdsFirst) return;
-    if (!this.#backward.ended) {
-      // The next tunnel begins after both ENDs.
-      if (this.#forward.rest.length > 0) this.#cut('reset');
+  #watch(stream: Duplex): void {
+    if (stream.closed) {
+      this.#streamClosed(stream);
       return;
     }
-    if (!this.#forward.ended) return;
-    this.#forward.stop();
-    this.#backward.stop();
-    this.#first.off('close', this.#firstClosed).off('error', ignore);
-    this.#first.pause();
-    if (this.#forward.rest.length > 0) this.#first.unshift(this.#forward.rest);
-    this.#let('first');
-    this.#release(true);
+    stream.on('error', () => undefined);
+    stream.once('close', () => this.#streamClosed(stream));
   }
 
-  readonly #firstClosed = (): void => {
-    if (this.#options.chunked || !endedCleanly(this.#first)) this.#cut('reset');
-    this.#let('first');
-    this.#release(false);
-  };
-
-  readonly #secondClosed = (): void => {
-    if (!endedCleanly(this.#second)) this.#cut('reset');
-    this.#let('second');
-  };
-
-  #let(stream: 'first' | 'second'): void {
-    if (stream === 'first') this.#holdsFirst = false;
-    else this.#holdsSecond = false;
-    if (this.#holdsFirst || this.#holdsSecond) return;
+  #streamClosed(stream: Duplex): void {
+    this.#open -= 1;
+    if (!stream.readableEnded || !stream.writableFinished || stream.errored) this.#cut('reset');
+    if (this.#open > 0) return;
     this.#cancelIdle?.();
     const { forwardBytes, backwardBytes } = this;
-    this.#close({ reason: this.#reason, forwardBytes, backwardBytes });
+    this.#resolve({ reason: this.#reason, forwardBytes, backwardBytes });
   }
 
   /** The first reason stands. */
   #cut(reason: TunnelEnd['reason']): void {
     if (this.#reason === 'ended') this.#reason = reason;
-    if (this.#holdsFirst) reset(this.#first);
-    if (this.#holdsSecond) reset(this.#second);
+    reset(this.#first);
+    reset(this.#second);
   }
 
   #armIdle(delayMs: number): void {
-    const { idleMs } = this.#options;
-    if (idleMs === Infinity || !(this.#holdsFirst || this.#holdsSecond)) return;
+    if (this.#idleMs === Infinity || this.#open === 0) return;
     this.#cancelIdle = this.#host.after(delayMs, () => {
       const movedAt = Math.max(this.#forward.movedAt, this.#backward.movedAt);
-      const leftMs = movedAt + idleMs - this.#host.now();
+      const leftMs = movedAt + this.#idleMs - this.#host.now();
       if (leftMs > 0) this.#armIdle(leftMs);
       else this.#cut('idle');
     });
   }
 }
 
-function endedCleanly(stream: Duplex): boolean {
-  return stream.readableEnded && stream.writableFinished && !stream.errored;
-}
+/** One way through a tunnel: at most one chunk beyond what the sink's buffer asks for. */
+class Direction {
+  bytes = 0;
+  /** When a byte was last read, or the sink last took all it had. */
+  movedAt: number;
+  readonly #host: Host;
+  readonly #source: Duplex;
+  readonly #sink: Duplex;
 
-function ignore(): void {
-  // 'close' follows, and says it.
+  constructor(host: Host, source: Duplex, sink: Duplex) {
+    this.#host = host;
+    this.#source = source;
+    this.#sink = sink;
+    this.movedAt = host.now();
+  }
+
+  start(): void {
+    const source = this.#source;
+    const sink = this.#sink;
+    if (source.readableEnded) {
+      sink.end();
+      return;
+    }
+    source.on('data', (chunk: Buffer) => {
+      this.bytes += chunk.length;
+      this.movedAt = this.#host.now();
+      if (!sink.write(chunk, new ReadBuffer(source, chunk).done)) source.pause();
+    });
+    source.once('end', () => sink.end());
+    sink.on('drain', () => {
+      this.movedAt = this.#host.now();
+      source.resume();
+    });
+    if (sink.writableNeedDrain) source.pause();
+    else source.resume();
+  }
 }
 
 /**
- * While a shutdown is under way libuv refuses to reset, and Node then leaves the socket open for
- * ever. TLS has no reset; a peer sees an end before END, or without close_notify.
+ * TLS has no reset; there the missing close_notify says that the stream was cut. While a shutdown
+ * is under way libuv refuses to reset, and Node then leaves the socket open for ever.
  */
 function reset(stream: Duplex): void {
   if (stream.destroyed) return;

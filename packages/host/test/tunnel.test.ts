@@ -3,7 +3,6 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import t, { type Test } from 'tap';
-import { ChunkReader } from '../src/chunks.ts';
 import type { Cancel, Host } from '../src/host.ts';
 import { SystemHost } from '../src/system.ts';
 import { openTunnel } from '../src/tunnel.ts';
@@ -58,7 +57,7 @@ async function tunnelled(test: Test, host: Host = new SystemHost(), idleMs = Inf
     peer.on('error', () => undefined);
     test.teardown(() => void peer.destroy());
   }
-  const tunnel = openTunnel(host, left.held, right.held, { idleMs, chunked: false });
+  const tunnel = openTunnel(host, left.held, right.held, { idleMs });
   return { tunnel, left: left.peer, right: right.peer, held: [left.held, right.held] };
 }
 
@@ -86,10 +85,7 @@ t.test('bytes that a stream held before the tunnel go first', async (t) => {
   const right = await pair(server);
   left.held.unshift(Buffer.from('early '));
   left.peer.end('late');
-  const tunnel = openTunnel(new SystemHost(), left.held, right.held, {
-    idleMs: Infinity,
-    chunked: false,
-  });
+  const tunnel = openTunnel(new SystemHost(), left.held, right.held, { idleMs: Infinity });
   t.equal(String(await readAll(right.peer)), 'early late');
   right.peer.end();
   left.peer.resume();
@@ -165,7 +161,7 @@ t.test('a stream that was gone before the tunnel opened closes the other', async
   gone.destroy();
   await once(gone, 'close');
   const live = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
-  const tunnel = openTunnel(new SystemHost(), gone, live, { idleMs: Infinity, chunked: false });
+  const tunnel = openTunnel(new SystemHost(), gone, live, { idleMs: Infinity });
   t.equal((await tunnel.closed).reason, 'reset');
   t.ok(live.destroyed);
 });
@@ -176,96 +172,4 @@ t.test('a tunnel that is cut while an end is being written closes all the same',
   right.resume();
   left.end();
   t.equal((await tunnel.closed).reason, 'aborted');
-});
-
-/** The second stream of a tunnel of chunks, and what came of its end. */
-async function chunked(test: Test) {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  test.teardown(() => void server.close());
-  const connection = await pair(server);
-  for (const socket of [connection.peer, connection.held]) {
-    socket.on('error', () => undefined);
-    test.teardown(() => void socket.destroy());
-  }
-  const open = async () => {
-    const { peer, held } = await pair(server);
-    test.teardown(() => void peer.destroy());
-    const options = { idleMs: Infinity, chunked: true };
-    return {
-      tunnel: openTunnel(new SystemHost(), connection.held, held, options),
-      plain: peer.on('error', () => undefined),
-    };
-  };
-  return { ...connection, open };
-}
-
-const END = Buffer.of(1, 0, 0, 0);
-const chunk = (payload: string) =>
-  Buffer.concat([Buffer.of(0, 0, 0, payload.length), Buffer.from(payload)]);
-
-t.test('a stream of chunks carries tunnel after tunnel, and is left as it was', async (t) => {
-  const { peer, held, open } = await chunked(t);
-  const listeners = () => held.eventNames().map((name) => [name, held.listenerCount(name)]);
-  const before = listeners();
-  for (let round = 0; round < 3; round += 1) {
-    const { tunnel, plain } = await open();
-    peer.write(Buffer.concat([chunk('question'), END]));
-    t.equal(String(await readAll(plain)), 'question');
-    plain.end('answer');
-    const heard: Buffer[] = [];
-    for (let sizeBytes = 0; sizeBytes < 14;) {
-      const [bytes] = (await once(peer, 'data')) as [Buffer];
-      heard.push(bytes);
-      sizeBytes += bytes.length;
-    }
-    t.strictSame(Buffer.concat(heard), Buffer.concat([chunk('answer'), END]));
-    t.equal(await tunnel.released, true);
-    t.strictSame(await tunnel.closed, { reason: 'ended', forwardBytes: 8, backwardBytes: 6 });
-    t.strictSame(listeners(), before, 'nobody listens to it any more');
-  }
-});
-
-t.test('what comes after both ends stays in the stream', async (t) => {
-  const { peer, held, open } = await chunked(t);
-  const { tunnel, plain } = await open();
-  plain.end();
-  await once(peer, 'data');
-  peer.write(Buffer.concat([END, Buffer.from('next')]));
-  t.equal(await tunnel.released, true);
-  plain.resume();
-  t.equal((await tunnel.closed).reason, 'ended');
-  t.ok(held.isPaused());
-  t.equal(String(held.read()), 'next');
-});
-
-t.test('a stream of chunks that ends before END is broken, and so is the other', async (t) => {
-  const { peer, open } = await chunked(t);
-  const { tunnel, plain } = await open();
-  const failed = once(plain.resume(), 'error').catch((error: unknown) => [error]);
-  peer.end(chunk('half'));
-  const [error] = (await failed) as [NodeJS.ErrnoException];
-  t.equal(error.code, 'ECONNRESET');
-  t.equal(await tunnel.released, false);
-  t.equal((await tunnel.closed).reason, 'reset');
-});
-
-t.test('a large payload is wrapped with its back-pressure, and comes out whole', async (t) => {
-  const { peer, held, open } = await chunked(t);
-  const { plain } = await open();
-  peer.pause();
-  const bytes = Buffer.alloc(16 * 1024 * 1024, 'argyle');
-  plain.end(bytes);
-  await new Promise<void>((resolve) => {
-    const look = () => (held.writableNeedDrain ? resolve() : setTimeout(look, 10));
-    look();
-  });
-  t.ok(held.writableLength < 1024 * 1024, 'the rest waits at its source');
-  const reader = new ChunkReader();
-  const parts: Buffer[] = [];
-  for await (const part of peer) {
-    if (reader.read(part as Buffer, (payload) => parts.push(payload)).kind === 'ended') break;
-  }
-  t.ok(Buffer.concat(parts).equals(bytes));
 });

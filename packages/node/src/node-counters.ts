@@ -22,7 +22,8 @@ export type SocksReplyName =
   | 'ttl-expired'
   | 'command-not-supported'
   | 'address-type-not-supported';
-export type SocksEnd = 'closed' | 'timeout' | 'malformed' | 'no-method' | 'bad-password' | 'busy';
+export type SocksEnd =
+  'closed' | 'timeout' | 'malformed' | 'no-method' | 'bad-password' | 'busy' | 'unread';
 export type LoginBasis = 'none' | 'password' | 'certificate' | 'lineage';
 export type TunnelReason = 'ended' | 'reset' | 'idle' | 'aborted';
 export type Protocol = 'TLSv1.2' | 'TLSv1.3';
@@ -100,10 +101,18 @@ export class NodeCounters {
   );
   readonly socksEnds = new Counter<readonly [SocksEnd]>(
     'socks_unfinished_total',
-    'Connections that ended before they had made a request, by why.',
+    'Connections that ended before they had made a request, or made no sense, by why.',
     {
       labels: ['reason'],
-      known: [['closed'], ['timeout'], ['malformed'], ['no-method'], ['bad-password'], ['busy']],
+      known: [
+        ['closed'],
+        ['timeout'],
+        ['malformed'],
+        ['no-method'],
+        ['bad-password'],
+        ['busy'],
+        ['unread'],
+      ],
     },
   );
   readonly cut = new Counter<readonly ['lineage' | 'session' | 'user' | 'drain']>(

@@ -214,6 +214,7 @@ export class Node {
         dialer: this.#dialer,
         methods: authentication.methods,
         limits,
+        seat: (address) => this.#parts.connections.seat(address),
         opened: (tunnel) => this.#tunnels.add(tunnel),
       },
       connection,

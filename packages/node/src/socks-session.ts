@@ -1,11 +1,14 @@
 import { openTunnel, type Host, type Tunnel } from '@argyle/host';
+import { CarriedSession } from './carried-session.ts';
+import type { Seat } from './connection-table.ts';
 import type { Dialer } from './dialer.ts';
 import type { NodeCounters } from './node-counters.ts';
 import type { AuthenticationOptions, LimitOptions } from './options.ts';
 import type { Admission, SecureConnection } from './secure-connection.ts';
 import { LOGIN_ACCEPTED, LOGIN_REFUSED } from './socks-login.ts';
 import { encodeReply, type ReplyName } from './socks-reply.ts';
-import { SocksStream, type ReadEnd, type SocksRequest } from './socks-stream.ts';
+import { dialRequest, type SocksRequest } from './socks-request.ts';
+import { SocksStream, type ReadEnd } from './socks-stream.ts';
 import type { Users } from './users.ts';
 
 export interface SocksContext {
@@ -15,6 +18,8 @@ export interface SocksContext {
   readonly dialer: Dialer;
   readonly methods: AuthenticationOptions['methods'];
   readonly limits: LimitOptions;
+  /** A place for one more tunnel of that address, or why there is none. */
+  readonly seat: (address: string) => Seat | 'limit' | 'address-limit';
   /** Told of each tunnel as it opens. */
   readonly opened: (tunnel: Tunnel) => void;
 }
@@ -34,10 +39,10 @@ export class SocksSession {
   readonly #context: SocksContext;
   readonly #connection: SecureConnection;
   readonly #stream: SocksStream;
-  /** Those that still have something to send to their destinations. */
-  readonly #tunnels = new Set<Promise<void>>();
-  #state: 'idle' | 'busy' | 'ending' = 'idle';
-  #served = false;
+  /** Once it is logged in, if it is our client. */
+  #carried: CarriedSession | undefined;
+  #requested = false;
+  #draining = false;
 
   constructor(context: SocksContext, connection: SecureConnection) {
     this.#context = context;
@@ -53,42 +58,35 @@ export class SocksSession {
     const admission = await this.#authenticate(methods);
     if (!admission) return;
     this.#context.counters.logins.add([admission.basis]);
-    while (await this.#serve(admission));
-    await Promise.all(this.#tunnels);
+    if (this.#connection.speaksArgyle) await this.#carry(admission);
+    else await this.#serve(admission);
   }
 
-  /** Takes no more requests: one that is under way is served, and its tunnel may end. */
+  /** Takes no more requests: those that are under way are served, and their tunnels may end. */
   drain(): void {
-    if (this.#state === 'idle') {
+    this.#draining = true;
+    if (this.#carried) this.#carried.drain();
+    else if (!this.#requested) {
       this.#context.counters.cut.add(['drain']);
       this.#connection.cut();
     }
-    this.#state = 'ending';
   }
 
-  /** Whether the connection is good for another request. */
-  async #serve(admission: Admission): Promise<boolean> {
-    const { limits } = this.#context;
-    const { speaksArgyle } = this.#connection;
-    // Our clients keep connections for requests to come.
-    const waitMs = speaksArgyle ? limits.idleMs : limits.requestMs;
-    const began = () => {
-      if (this.#state === 'idle') this.#state = 'busy';
-    };
-    const request = await this.#stream.request(waitMs, limits.requestMs, began);
-    if ('kind' in request) {
-      this.#unfinished(request);
-      return false;
-    }
-    this.#served = true;
-    const goesOn =
-      request.command === 'connect'
-        ? await this.#connect(request, admission)
-        : await this.#refuse('command-not-supported');
-    if (goesOn && this.#state === 'ending') this.#stream.end();
-    if (this.#state === 'ending') return false;
-    this.#state = 'idle';
-    return goesOn;
+  async #carry(admission: Admission): Promise<void> {
+    this.#carried = new CarriedSession(this.#context, this.#connection, {
+      admission,
+      end: () => this.#stream.end(),
+    });
+    if (this.#draining) this.#carried.drain();
+    await this.#carried.ended;
+    this.#stream.end();
+  }
+
+  async #serve(admission: Admission): Promise<void> {
+    const request = await this.#stream.request(this.#context.limits.requestMs);
+    if ('kind' in request) return this.#unfinished(request);
+    this.#requested = true;
+    await this.#connect(request, admission);
   }
 
   async #authenticate(methods: Uint8Array): Promise<Admission | undefined> {
@@ -120,9 +118,11 @@ export class SocksSession {
       this.#unfinished(login);
       return undefined;
     }
-    const result = await users.check(login.user, login.password, () => !socket.destroyed);
+    const { result, left } = await this.#stream.readOn((waits) =>
+      users.check(login.user, login.password, waits),
+    );
     counters.passwords.add([result]);
-    if (socket.destroyed) {
+    if (left) {
       this.#unfinished({ kind: 'closed' });
       return undefined;
     }
@@ -142,50 +142,26 @@ export class SocksSession {
     return admission;
   }
 
-  async #connect(request: SocksRequest, admission: Admission): Promise<boolean> {
-    const { dialer, users, host, counters, limits, opened } = this.#context;
-    const { socket, speaksArgyle } = this.#connection;
+  async #connect(request: SocksRequest, admission: Admission): Promise<void> {
+    const { host, counters, limits, opened } = this.#context;
+    const { socket } = this.#connection;
     const gone = new AbortController();
     const abort = () => gone.abort();
     socket.once('close', abort);
     if (socket.destroyed) abort();
-    const { user } = admission;
-    const result = await dialer.dial({
-      command: request.command,
-      destination: request.destination,
-      port: request.port,
-      user,
-      groups: user === undefined ? [] : users.groups(user),
-      signal: gone.signal,
-    });
+    const result = await dialRequest(this.#context, request, admission, gone.signal);
     socket.off('close', abort);
     if (result.kind === 'refused') return this.#refuse(result.reply);
     const { localAddress = '0.0.0.0', localPort = 0 } = result.socket;
     counters.replies.add(['succeeded']);
     socket.write(encodeReply('succeeded', { address: localAddress, port: localPort }));
-    const options = { idleMs: limits.idleMs, chunked: speaksArgyle };
-    const tunnel = openTunnel(host, socket, result.socket, options);
+    const tunnel = openTunnel(host, socket, result.socket, { idleMs: limits.idleMs });
     opened(tunnel);
-    const closed = tunnel.closed.then(({ reason }) => {
-      counters.tunnels.add([reason]);
-      this.#tunnels.delete(closed);
-    });
-    this.#tunnels.add(closed);
-    return tunnel.released;
+    const { reason } = await tunnel.closed;
+    counters.tunnels.add([reason]);
   }
 
-  /** Whether the connection is good for another request: RFC 1928 §6 says no, our client yes. */
-  #refuse(reply: ReplyName): Promise<boolean> {
-    const { counters, limits } = this.#context;
-    if (!this.#connection.speaksArgyle) {
-      this.#refuseAndEnd(reply);
-      return Promise.resolve(false);
-    }
-    counters.replies.add([reply]);
-    return this.#stream.answer(encodeReply(reply), limits.requestMs);
-  }
-
-  #refuseAndEnd(reply: ReplyName): void {
+  #refuse(reply: ReplyName): void {
     this.#context.counters.replies.add([reply]);
     this.#stream.end(encodeReply(reply));
   }
@@ -193,13 +169,12 @@ export class SocksSession {
   #unfinished(end: ReadEnd | { readonly kind: 'busy' }): void {
     const { counters } = this.#context;
     if (end.kind === 'malformed' && end.part === 'command') {
-      return this.#refuseAndEnd('command-not-supported');
+      return this.#refuse('command-not-supported');
     }
     if (end.kind === 'malformed' && end.part === 'address-type') {
-      return this.#refuseAndEnd('address-type-not-supported');
+      return this.#refuse('address-type-not-supported');
     }
-    // Who had what it came for may leave, or stay away.
-    if (!this.#served || end.kind === 'malformed') counters.socksEnds.add([end.kind]);
+    counters.socksEnds.add([end.kind]);
     this.#stream.end(end.kind === 'malformed' && end.part === 'login' ? LOGIN_REFUSED : undefined);
   }
 }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Host } from '@argyle/host';
 import Parser from 'socksv5/lib/server.parser.js';
 import { LoginReader, type LoginProgress } from './socks-login.ts';
+import { socksRequest, type SocksRequest } from './socks-request.ts';
 
 export type Malformed = Parser.ParseError['code'];
 /** Why nothing more is read: the peer went, was too slow, or made no sense. */
@@ -9,12 +10,6 @@ export type ReadEnd =
   | { readonly kind: 'closed' }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'malformed'; readonly part: Malformed | 'login' };
-
-export interface SocksRequest {
-  readonly command: Parser.Request['cmd'];
-  readonly destination: string;
-  readonly port: number;
-}
 
 /** A failed peer gets this long to read the last reply before the connection is cut. */
 const LINGER_MS = 1_000;
@@ -26,13 +21,13 @@ const LINGER_MS = 1_000;
 export class SocksStream {
   readonly #host: Host;
   readonly #stream: Duplex;
-  /** One a message: it keeps what it has read. */
-  #parser: Parser;
+  readonly #parser: Parser;
 
   constructor(host: Host, stream: Duplex) {
     this.#host = host;
     this.#stream = stream;
-    this.#parser = createParser(stream);
+    this.#parser = new Parser(stream);
+    this.#parser.stop();
   }
 
   methods(withinMs: number): Promise<Uint8Array | ReadEnd> {
@@ -66,49 +61,39 @@ export class SocksStream {
     });
   }
 
-  /** `waitMs`: for its first byte, told by `began`; `withinMs`: from there to its last. */
-  request(waitMs: number, withinMs: number, began: () => void): Promise<SocksRequest | ReadEnd> {
-    this.#parser = createParser(this.#stream);
-    return this.#read(waitMs, (settle, allow) => {
-      const requested = ({ cmd, dstAddr, dstPort }: Parser.Request) =>
-        settle({ command: cmd, destination: dstAddr, port: dstPort });
-      const first = () => {
-        began();
-        allow(withinMs);
-      };
-      this.#stream.once('data', first);
+  request(withinMs: number): Promise<SocksRequest | ReadEnd> {
+    return this.#read(withinMs, (settle) => {
+      const requested = (request: Parser.Request) => settle(socksRequest(request));
       this.#parser.once('request', requested);
       this.#parser.authed = true;
       this.#parser.start();
-      return () => {
-        this.#stream.off('data', first);
-        this.#parser.off('request', requested);
-      };
+      return () => this.#parser.off('request', requested);
     });
   }
 
   /**
-   * Whether the connection goes on. Who asks ahead and does not read is cut after that time; who
-   * asks ahead and reads is served in turn with others.
+   * Does work that a client waits for, and sees if it leaves meanwhile. Whoever has sent more
+   * waits for its answer, even if that was the last.
    */
-  async answer(reply: Uint8Array, withinMs: number): Promise<boolean> {
+  async readOn<Result>(
+    work: (waits: () => boolean) => Promise<Result>,
+  ): Promise<{ readonly result: Result; readonly left: boolean }> {
     const stream = this.#stream;
-    const room = stream.write(reply);
-    await new Promise<void>((resolve) => {
-      const cancel = this.#host.after(room ? 0 : withinMs, () => {
-        if (!room) stream.destroy();
-        settle();
-      });
-      const settle = () => {
-        cancel();
-        stream.off('drain', settle).off('close', settle);
-        resolve();
-      };
-      if (!room) stream.once('drain', settle);
-      stream.once('close', settle);
-      if (stream.closed) settle();
-    });
-    return !stream.destroyed;
+    let left = stream.destroyed;
+    const leave = () => (left = true);
+    const stop = () => {
+      stream.off('data', keep).off('end', leave).off('close', leave);
+      stream.pause();
+    };
+    const keep = (bytes: Buffer) => {
+      stop();
+      stream.once('close', leave);
+      stream.unshift(bytes);
+    };
+    stream.on('data', keep).once('end', leave).once('close', leave).resume();
+    const result = await work(() => !left);
+    stop();
+    return { result, left };
   }
 
   /** Ends the connection once `last` is sent, and in any case soon. */
@@ -125,19 +110,12 @@ export class SocksStream {
 
   #read<Message>(
     withinMs: number,
-    subscribe: (
-      settle: (message: Message | ReadEnd) => void,
-      allow: (withinMs: number) => void,
-    ) => () => void,
+    subscribe: (settle: (message: Message | ReadEnd) => void) => () => void,
   ): Promise<Message | ReadEnd> {
     return new Promise((resolve) => {
       const stream = this.#stream;
       const late = () => settle({ kind: 'timeout' });
-      let cancel = this.#host.after(withinMs, late);
-      const allow = (ms: number) => {
-        cancel();
-        cancel = this.#host.after(ms, late);
-      };
+      const cancel = this.#host.after(withinMs, late);
       const closed = () => settle({ kind: 'closed' });
       const failed = ({ code }: Parser.ParseError) => settle({ kind: 'malformed', part: code });
       const settle = (message: Message | ReadEnd) => {
@@ -151,15 +129,8 @@ export class SocksStream {
       stream.once('close', closed).once('end', closed);
       this.#parser.once('error', failed);
       const over = stream.destroyed || stream.readableEnded;
-      const unsubscribe = over ? () => undefined : subscribe(settle, allow);
+      const unsubscribe = over ? () => undefined : subscribe(settle);
       if (over) closed();
     });
   }
-}
-
-/** It begins to read at once; here messages are asked for. */
-function createParser(stream: Duplex): Parser {
-  const parser = new Parser(stream);
-  parser.stop();
-  return parser;
 }

@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
+import { CHUNK_HEADER_BYTES, ChunkKind, TUNNEL_MAX, type ChunkKindName } from '@argyle/host';
 import { parseAddress } from '../src/network.ts';
 import { ALPN_PROTOCOL } from '../src/secure-connection.ts';
 import type { Pki } from './pki.ts';
@@ -13,6 +14,8 @@ export const PASSWORD = 0x02;
 /** The client's side of SOCKS5, one step at a time. */
 export class SocksClient {
   readonly tls: TlsClient;
+  /** The newest. */
+  #tunnel = 0;
 
   constructor(tls: TlsClient) {
     this.tls = tls;
@@ -49,23 +52,44 @@ export class SocksClient {
     return { code, address, port: boundPort };
   }
 
-  /** A chunk of a tunnel; END without payload. */
-  chunk(payload = ''): void {
-    const kind = payload === '' ? 1 : 0;
-    this.tls.write(Buffer.concat([Buffer.of(kind, 0, 0, payload.length), Buffer.from(payload)]));
+  /** A chunk of a tunnel: DATA, and END without payload. */
+  chunk(payload = '', tunnel = this.#tunnel): void {
+    this.sendChunk(payload === '' ? 'end' : 'data', tunnel, Buffer.from(payload));
   }
 
-  /** The payload of the next chunk; empty for END. */
-  async nextChunk(): Promise<string> {
-    const header = (await this.tls.read(4)).readUInt32BE();
-    const sizeBytes = header & 0xffffff;
-    if (header >>> 24 !== (sizeBytes === 0 ? 1 : 0)) throw new Error('this is no chunk');
-    return String(await this.tls.read(sizeBytes));
+  sendChunk(kind: ChunkKindName, tunnel: number, payload: Uint8Array = Buffer.alloc(0)): void {
+    this.tls.write(chunkBytes(kind, tunnel, payload));
+  }
+
+  async nextChunk(): Promise<{ kind: ChunkKindName; tunnel: number; payload: Buffer }> {
+    const header = await this.tls.read(CHUNK_HEADER_BYTES);
+    const kind = KINDS[header[0] ?? -1];
+    if (!kind) throw new Error('this is no chunk');
+    const payload = await this.tls.read(header.readUInt32BE(4));
+    return { kind, tunnel: header.readUInt32BE() & TUNNEL_MAX, payload };
+  }
+
+  /** A new tunnel; the code of the reply. Nothing else is under way. */
+  async open(destination: string, port: number, command = 1): Promise<number> {
+    this.#tunnel += 1;
+    this.sendChunk('request', this.#tunnel, requestBytes(command, destination, port));
+    const { kind, tunnel, payload } = await this.nextChunk();
+    if (kind !== 'reply' || tunnel !== this.#tunnel) throw new Error(`${kind} of ${tunnel}`);
+    return payload[1] ?? -1;
   }
 
   end(): void {
     this.tls.end();
   }
+}
+
+const KINDS = Object.keys(ChunkKind) as readonly ChunkKindName[];
+
+export function chunkBytes(kind: ChunkKindName, tunnel: number, payload: Uint8Array): Buffer {
+  const header = Buffer.alloc(CHUNK_HEADER_BYTES);
+  header.writeUInt32BE(ChunkKind[kind] * 2 ** 24 + tunnel);
+  header.writeUInt32BE(payload.length, 4);
+  return Buffer.concat([header, payload]);
 }
 
 export function requestBytes(command: number, destination: string, port: number): Buffer {

@@ -1,59 +1,43 @@
-import { Duplex } from 'node:stream';
+import { duplexPair } from 'node:stream';
 import { SystemHost } from '@argyle/host/system';
 import t from 'tap';
 import { SocksStream } from '../src/socks-stream.ts';
 
-/** Takes one write at a time, when the test says so. */
-class Reluctant extends Duplex {
-  taken: () => void = () => undefined;
-
-  constructor() {
-    super({ writableHighWaterMark: 4 });
-  }
-
-  override _read(): void {}
-
-  override _write(_bytes: Buffer, _encoding: string, taken: () => void): void {
-    this.taken = taken;
-  }
+function stream() {
+  const [own, peer] = duplexPair();
+  for (const end of [own, peer]) end.on('error', () => undefined);
+  return { own, peer, socks: new SocksStream(new SystemHost(), own) };
 }
 
-const REPLY = Buffer.alloc(10);
-
-t.test('the next request is read when the last reply has room', async (t) => {
-  const peer = new Reluctant();
-  const written = new SocksStream(new SystemHost(), peer).answer(REPLY, 60_000);
-  const first = await Promise.race([written, Promise.resolve('waits')]);
-  t.equal(first, 'waits');
-  peer.taken();
-  t.equal(await written, true);
-  t.equal(peer.destroyed, false);
+t.test('work is told when who waits for it has left', async (t) => {
+  const { peer, socks } = stream();
+  const { result, left } = await socks.readOn(async (waits) => {
+    const before = waits();
+    peer.end();
+    while (waits()) await new Promise((resolve) => setImmediate(resolve));
+    return before;
+  });
+  t.strictSame([result, left], [true, true]);
 });
 
-t.test('who asks ahead is served in turn with others', async (t) => {
-  const peer = new Reluctant();
-  const stream = new SocksStream(new SystemHost(), peer);
-  let others = 0;
-  const other = () => {
-    others += 1;
-    if (others < 3) setImmediate(other);
-  };
-  setImmediate(other);
-  for (let request = 0; request < 3; request += 1) {
-    t.equal(await stream.answer(Buffer.of(5), 60_000), true);
-    t.ok(others > 0, 'somebody else had a turn');
-  }
+t.test('who has said more waits for an answer, even if that was the last', async (t) => {
+  const { own, peer, socks } = stream();
+  peer.end('more');
+  const { left } = await socks.readOn(async (waits) => {
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((next) => setImmediate(next));
+    return waits();
+  });
+  t.equal(left, false);
+  t.equal(String(own.read()), 'more', 'and it is not lost');
 });
 
-t.test('a peer that does not read its replies is cut', async (t) => {
-  const peer = new Reluctant();
-  t.equal(await new SocksStream(new SystemHost(), peer).answer(REPLY, 20), false);
-  t.equal(peer.destroyed, true);
-});
-
-t.test('nothing waits for a peer that left', async (t) => {
-  const peer = new Reluctant();
-  const written = new SocksStream(new SystemHost(), peer).answer(REPLY, 60_000);
-  peer.destroy();
-  t.equal(await written, false);
+t.test('a connection that is cut while it waits has left', async (t) => {
+  const { own, peer, socks } = stream();
+  peer.write('more');
+  const { left } = await socks.readOn(async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    own.destroy();
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+  t.equal(left, true);
 });

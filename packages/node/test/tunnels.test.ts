@@ -1,4 +1,4 @@
-/** Tunnels of our client, one after another on one connection. */
+/** Tunnels of our client, side by side on one connection. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -7,7 +7,7 @@ import { startNode } from './cluster.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { Pki } from './pki.ts';
 import { settings } from './settings.ts';
-import { NONE, requestBytes, SocksClient } from './socks-client.ts';
+import { chunkBytes, NONE, requestBytes, SocksClient } from './socks-client.ts';
 import { until } from './until.ts';
 
 const pki = new Pki();
@@ -28,13 +28,19 @@ async function destination(t: Test, handle: (socket: Socket) => void): Promise<n
   return (server.address() as AddressInfo).port;
 }
 
-async function connected(t: Test) {
-  const started = await startNode(t, new FakeCluster(), { ...settings(pki), rules: [LOOPBACK] });
+async function connected(t: Test, perAddress = 1_000) {
+  const base = settings(pki);
+  const limits = { ...base.limits, connectionsPerAddress: perAddress };
+  const started = await startNode(t, new FakeCluster(), { ...base, limits, rules: [LOOPBACK] });
   const client = await SocksClient.connect(pki, started.port);
   t.teardown(() => client.end());
   t.equal(await client.greet(NONE), NONE);
-  const open = async (port: number) => (await client.request(1, '127.0.0.1', port)).code;
-  return { ...started, client, open };
+  const open = (port: number) => client.open('127.0.0.1', port);
+  const next = async () => {
+    const { kind, tunnel, payload } = await client.nextChunk();
+    return [kind, tunnel, String(payload)];
+  };
+  return { ...started, client, open, next };
 }
 
 function echo(socket: Socket): void {
@@ -42,16 +48,17 @@ function echo(socket: Socket): void {
 }
 
 t.test('one connection serves request after request, refused ones among them', async (t) => {
-  const { client, open, count } = await connected(t);
+  const { client, open, next, count } = await connected(t);
   const port = await destination(t, echo);
-  for (const word of ['one', 'two', 'three']) {
+  for (const [index, word] of ['one', 'two', 'three'].entries()) {
+    const tunnel = 3 * index + 1;
     t.equal(await open(port), 0);
     client.chunk(word);
-    t.equal(await client.nextChunk(), word);
+    t.strictSame(await next(), ['data', tunnel, word]);
     client.chunk();
-    t.equal(await client.nextChunk(), '');
-    t.equal((await client.request(1, '10.0.0.1', 80)).code, 2);
-    t.equal((await client.request(2, '127.0.0.1', 80)).code, 7);
+    t.strictSame(await next(), ['end', tunnel, '']);
+    t.equal(await client.open('10.0.0.1', 80), 2);
+    t.equal(await client.open('127.0.0.1', 80, 2), 7);
   }
   await until(() => count('tunnels_total', { end: 'ended' }) === 3);
   t.equal(count('tls_handshakes_total'), 1);
@@ -61,47 +68,84 @@ t.test('one connection serves request after request, refused ones among them', a
   t.equal(count('socks_unfinished_total'), 0);
 });
 
+t.test('tunnels run side by side, and one that breaks leaves the others', async (t) => {
+  const { client, open, next, count } = await connected(t);
+  const port = await destination(t, echo);
+  const breaking = await destination(t, (socket) => {
+    socket.once('data', () => socket.resetAndDestroy());
+  });
+  t.equal(await open(port), 0);
+  t.equal(await open(breaking), 0);
+  t.equal(await open(port), 0);
+  t.equal(count('tunnels'), 3);
+  client.chunk('break', 2);
+  t.strictSame(await next(), ['reset', 2, '']);
+  for (const tunnel of [1, 3]) {
+    client.chunk(`word ${tunnel}`, tunnel);
+    t.strictSame(await next(), ['data', tunnel, `word ${tunnel}`]);
+  }
+  client.sendChunk('reset', 3);
+  await until(() => count('tunnels') === 1);
+  client.chunk('', 1);
+  t.strictSame(await next(), ['end', 1, '']);
+});
+
+t.test('each tunnel counts against the limit of its address', async (t) => {
+  const { open, client, count } = await connected(t, 3);
+  const port = await destination(t, echo);
+  for (const code of [0, 0, 0, 1, 1]) t.equal(await open(port), code);
+  t.equal(count('connections_refused_total', { reason: 'address-limit' }), 2);
+  client.sendChunk('reset', 2);
+  await until(() => count('tunnels') === 2);
+  t.equal(await open(port), 0);
+});
+
 t.test('a destination that ends first is heard to the end, and may be answered', async (t) => {
-  const { client, open } = await connected(t);
+  const { client, open, next } = await connected(t);
+  const heard: string[] = [];
   const port = await destination(t, (socket) => {
     socket.end('bye');
     socket.once('data', (bytes: Buffer) => heard.push(String(bytes)));
   });
-  const heard: string[] = [];
-  for (let round = 1; round <= 2; round += 1) {
-    t.equal(await open(port), 0);
-    t.equal(await client.nextChunk(), 'bye');
-    t.equal(await client.nextChunk(), '');
-    client.chunk('late');
-    client.chunk();
-    await until(() => heard.length === round);
-  }
+  t.equal(await open(port), 0);
+  t.strictSame(await next(), ['data', 1, 'bye']);
+  t.strictSame(await next(), ['end', 1, '']);
+  client.chunk('late');
+  client.chunk();
+  await until(() => heard.length === 1);
 });
 
-t.test('a destination that is slow to take the last bytes keeps nobody waiting', async (t) => {
-  const { client, open, count } = await connected(t);
-  let held: Socket | undefined;
-  const slow = await destination(t, (socket) => (held = socket.pause()).end());
+t.test('a destination that is slow to take what it gets holds up nobody else', async (t) => {
+  const { client, open, next, count } = await connected(t);
+  const held: Socket[] = [];
+  const slow = await destination(t, (socket) => held.push(socket.pause().end()));
   const quick = await destination(t, echo);
   t.equal(await open(slow), 0);
-  const payload = 'x'.repeat(250);
+  t.strictSame(await next(), ['end', 1, '']);
+  const payload = Buffer.alloc(60_000, 'argyle');
   // More than all buffers on the way to a destination that does not read.
-  for (let chunk = 0; chunk < 40_000; chunk += 1) client.chunk(payload);
-  client.chunk();
-  t.equal(await client.nextChunk(), '');
-  let heardBytes = 0;
-  held?.on('data', (bytes: Buffer) => (heardBytes += bytes.length));
-  held?.pause();
-  setTimeout(() => held?.resume(), 50);
+  let chunks = 0;
+  const stopped = next();
+  let told = false;
+  void stopped.then(() => (told = true));
+  while (!told) {
+    client.sendChunk('data', 1, payload);
+    chunks += 1;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.strictSame(await stopped, ['stop', 1, '']);
+  client.chunk('', 1);
   t.equal(await open(quick), 0);
   client.chunk('next');
-  t.equal(await client.nextChunk(), 'next');
-  await until(() => heardBytes === 40_000 * 250);
+  t.strictSame(await next(), ['data', 2, 'next']);
+  let heardBytes = 0;
+  held[0]?.on('data', (bytes: Buffer) => (heardBytes += bytes.length)).resume();
+  await until(() => heardBytes === chunks * payload.length);
   t.equal(count('tunnels_total', { end: 'reset' }), 0);
 });
 
 t.test('an upload that breaks off is a reset at its destination, never an end', async (t) => {
-  for (const how of ['close_notify', 'end of TCP'] as const) {
+  for (const how of ['close_notify', 'end of TCP', 'reset'] as const) {
     const { client, open, count } = await connected(t);
     const events: string[] = [];
     const port = await destination(t, (socket) => {
@@ -112,6 +156,7 @@ t.test('an upload that breaks off is a reset at its destination, never an end', 
     client.chunk('half of a');
     await until(() => events.length > 0);
     if (how === 'close_notify') client.tls.socket.end();
+    else if (how === 'reset') client.sendChunk('reset', 1);
     else client.end();
     await until(() => events.length > 1);
     t.strictSame(events, ['data', 'error'], how);
@@ -122,10 +167,11 @@ t.test('an upload that breaks off is a reset at its destination, never an end', 
 t.test('what is no chunk, or comes out of turn, ends the connection', async (t) => {
   const silent = await destination(t, (socket) => void socket.resume());
   for (const [what, bytes] of [
-    ['an unknown kind', Buffer.of(2, 0, 0, 1, 0)],
-    ['data of nothing', Buffer.of(0, 0, 0, 0)],
-    ['an end with payload', Buffer.of(1, 0, 0, 1, 0)],
-    ['a request before the tunnel has ended', requestAfterEnd(silent)],
+    ['an unknown kind', Buffer.of(7, 0, 0, 1, 0, 0, 0, 0)],
+    ['data of nothing', Buffer.of(0, 0, 0, 1, 0, 0, 0, 0)],
+    ['an end with payload', Buffer.of(1, 0, 0, 1, 0, 0, 0, 1, 0)],
+    ['tunnel 0', Buffer.of(1, 0, 0, 0, 0, 0, 0, 0)],
+    ['a number in use', chunkBytes('request', 1, requestBytes(1, '127.0.0.1', silent))],
   ] as const) {
     const { client, open, count } = await connected(t);
     t.equal(await open(silent), 0);
@@ -133,25 +179,33 @@ t.test('what is no chunk, or comes out of turn, ends the connection', async (t) 
     await client.tls.closed();
     await until(() => count('tunnels_total', { end: 'reset' }) === 1);
     t.equal(count('tunnels'), 0, what);
+    t.equal(count('socks_unfinished_total', { reason: 'malformed' }), 1);
   }
 });
 
-function requestAfterEnd(port: number): Buffer {
-  return Buffer.concat([Buffer.of(1, 0, 0, 0), requestBytes(1, '127.0.0.1', port)]);
-}
+t.test('a request that is none is refused, and its connection goes on', async (t) => {
+  const { client, open, next } = await connected(t);
+  for (const [bytes, code] of [
+    [Buffer.from('GET / HTTP'), 1],
+    [Buffer.of(5, 9, 0, 1, 127, 0, 0, 1, 0, 80), 7],
+    [Buffer.of(5, 1, 0, 2, 127, 0, 0, 1, 0, 80), 8],
+    [Buffer.of(5, 1, 0, 1, 127, 0), 1],
+    [Buffer.of(5, 1, 0, 1, 127, 0, 0, 1, 0, 80, 0), 1],
+  ] as const) {
+    client.sendChunk('request', 77, bytes);
+    const { kind, tunnel, payload } = await client.nextChunk();
+    t.strictSame([kind, tunnel, payload[1]], ['reply', 77, code], String(bytes));
+  }
+  t.equal(await open(await destination(t, echo)), 0);
+  client.chunk('still here');
+  t.strictSame(await next(), ['data', 1, 'still here']);
+});
 
-t.test('a destination that breaks off ends the connection without END', async (t) => {
-  const { client, open } = await connected(t);
-  const port = await destination(t, (socket) => {
-    socket.once('data', () => socket.write('half of a'));
-    socket.on('data', (bytes: Buffer) => {
-      if (String(bytes) === 'break') socket.resetAndDestroy();
-    });
-  });
-  t.equal(await open(port), 0);
-  client.chunk('begin');
-  t.equal(await client.nextChunk(), 'half of a');
-  client.chunk('break');
-  await client.tls.closed();
-  t.equal(client.tls.received.length, 0, 'nothing that says END');
+t.test('a request that is given up is not answered, and its dial ends', async (t) => {
+  const { client, open, count } = await connected(t);
+  const request = requestBytes(1, '127.0.0.1', await destination(t, echo));
+  const both = [chunkBytes('request', 500, request), chunkBytes('reset', 500, Buffer.alloc(0))];
+  client.tls.write(Buffer.concat(both));
+  t.equal(await open(await destination(t, echo)), 0);
+  await until(() => count('tunnels') === 1);
 });

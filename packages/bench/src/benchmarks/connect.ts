@@ -45,7 +45,7 @@ export const connect: Benchmark = {
   fresh: false,
   notes: [
     'A CONNECT begins with a new TCP connection to the SOCKS port and ends when a byte has come back from the destination.',
-    "Argyle's client carries tunnel after tunnel on TLS connections that it keeps; stunnel makes a TLS handshake for each; shadowsocks seals with a shared password, without one; `ssh -D` opens channels in one connection.",
+    "Argyle's client carries tunnels side by side on at most 16 TLS connections that it keeps; stunnel makes a TLS handshake for each; shadowsocks seals with a shared password, without one; `ssh -D` opens channels in one connection.",
   ],
 };
 

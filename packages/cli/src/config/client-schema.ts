@@ -29,7 +29,7 @@ export const clientSchema = z.strictObject({
   certificate: z
     .strictObject({ certificate: file('a PEM certificate'), key: file('a PEM private key') })
     .optional(),
-  warmConnections: count(0, 256).prefault(4),
+  warmConnections: count(0, 16).prefault(4),
   limits: z
     .strictObject({
       connections: count(1, 1_000_000).prefault(4_096),

@@ -1,0 +1,107 @@
+import { Carrier, type Cancel, type CarriedTunnel } from '@argyle/host';
+import type { Admission, SecureConnection } from './secure-connection.ts';
+import { encodeReply, type ReplyName } from './socks-reply.ts';
+import { dialRequest, parseRequest } from './socks-request.ts';
+import type { SocksContext } from './socks-session.ts';
+
+/** The requests of our client after its login, side by side on one connection. */
+export class CarriedSession {
+  /** Ends with the connection and its tunnels. Never rejects. */
+  readonly ended: Promise<void>;
+  readonly #context: SocksContext;
+  readonly #connection: SecureConnection;
+  readonly #admission: Admission;
+  readonly #carrier: Carrier;
+  /** Those that still have something to send to their destinations. */
+  readonly #tunnels = new Set<Promise<void>>();
+  readonly #lost = Promise.withResolvers<void>();
+  readonly #end: () => void;
+  #cancelIdle: Cancel = () => undefined;
+  #draining = false;
+
+  /** `end` closes the connection once all is sent. */
+  constructor(
+    context: SocksContext,
+    connection: SecureConnection,
+    { admission, end }: { readonly admission: Admission; readonly end: () => void },
+  ) {
+    this.#end = end;
+    this.#context = context;
+    this.#connection = connection;
+    this.#admission = admission;
+    this.#carrier = new Carrier(context.host, connection.socket, {
+      requested: (tunnel, request) => void this.#serve(tunnel, request),
+      idle: () => this.#idle(),
+      lost: (reason) => {
+        if (reason === 'malformed' || reason === 'unread') context.counters.socksEnds.add([reason]);
+        this.#lost.resolve();
+      },
+    });
+    this.ended = this.#ended();
+    this.#idle();
+  }
+
+  /** Takes no more requests, and ends the connection when the last tunnel has left it. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#carrier.size === 0) this.#idle();
+  }
+
+  async #ended(): Promise<void> {
+    await this.#lost.promise;
+    this.#cancelIdle();
+    await Promise.all(this.#tunnels);
+  }
+
+  /** Our client keeps connections for requests to come. */
+  #idle(): void {
+    this.#cancelIdle();
+    if (this.#draining) {
+      this.#context.counters.cut.add(['drain']);
+      this.#end();
+      return;
+    }
+    const { host, limits } = this.#context;
+    this.#cancelIdle = host.after(limits.idleMs, () => {
+      if (this.#carrier.size === 0) this.#end();
+    });
+  }
+
+  async #serve(tunnel: CarriedTunnel, bytes: Buffer): Promise<void> {
+    const { counters, limits, opened } = this.#context;
+    // Without an answer it is asked for at another node.
+    if (this.#draining) return tunnel.abort();
+    const seat = this.#seat();
+    if (typeof seat === 'string') {
+      counters.refused.add([seat]);
+      return tunnel.answer(encodeReply('failed'));
+    }
+    void tunnel.closed.then(() => seat?.release());
+    const request = parseRequest(bytes);
+    if (typeof request === 'string') return this.#refuse(tunnel, request);
+    const gone = new AbortController();
+    tunnel.whenGone(() => gone.abort());
+    const result = await dialRequest(this.#context, request, this.#admission, gone.signal);
+    if (result.kind === 'refused') return this.#refuse(tunnel, result.reply);
+    counters.replies.add(['succeeded']);
+    const { localAddress = '0.0.0.0', localPort = 0 } = result.socket;
+    tunnel.answer(encodeReply('succeeded', { address: localAddress, port: localPort }));
+    tunnel.join(result.socket, { idleMs: limits.idleMs });
+    opened(tunnel);
+    const closed = tunnel.closed.then(({ reason }) => {
+      counters.tunnels.add([reason]);
+      this.#tunnels.delete(closed);
+    });
+    this.#tunnels.add(closed);
+  }
+
+  /** The connection's own place is the first tunnel's. */
+  #seat(): ReturnType<SocksContext['seat']> | undefined {
+    return this.#carrier.size > 1 ? this.#context.seat(this.#connection.address) : undefined;
+  }
+
+  #refuse(tunnel: CarriedTunnel, reply: ReplyName): void {
+    this.#context.counters.replies.add([reply]);
+    tunnel.answer(encodeReply(reply));
+  }
+}

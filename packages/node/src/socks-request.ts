@@ -1,0 +1,57 @@
+import { EventEmitter } from 'node:events';
+import Parser from 'socksv5/lib/server.parser.js';
+import type { Dialer, DialResult } from './dialer.ts';
+import type { Admission } from './secure-connection.ts';
+import type { ReplyName } from './socks-reply.ts';
+import type { Users } from './users.ts';
+
+export interface SocksRequest {
+  readonly command: Parser.Request['cmd'];
+  readonly destination: string;
+  readonly port: number;
+}
+
+export function socksRequest({ cmd, dstAddr, dstPort }: Parser.Request): SocksRequest {
+  return { command: cmd, destination: dstAddr, port: dstPort };
+}
+
+/** What the parser asks of a stream. */
+class Bytes extends EventEmitter {
+  rest = 0;
+  pause(): void {}
+  resume(): void {}
+  unshift(bytes: Uint8Array): void {
+    this.rest += bytes.length;
+  }
+}
+
+/** One whole request (RFC 1928 §4), or the reply that says what is wrong with it. */
+export function parseRequest(bytes: Uint8Array): SocksRequest | ReplyName {
+  const stream = new Bytes();
+  const parser = new Parser(stream);
+  parser.authed = true;
+  let parsed: SocksRequest | ReplyName = 'failed';
+  parser.once('request', (request) => (parsed = socksRequest(request)));
+  parser.once('error', ({ code }) => {
+    if (code === 'command') parsed = 'command-not-supported';
+    if (code === 'address-type') parsed = 'address-type-not-supported';
+  });
+  stream.emit('data', bytes);
+  parser.stop();
+  return stream.rest > 0 ? 'failed' : parsed;
+}
+
+/** A connection to where the request leads, if whoever asks may go there. */
+export function dialRequest(
+  { dialer, users }: { readonly dialer: Dialer; readonly users: Users },
+  request: SocksRequest,
+  { user }: Admission,
+  signal: AbortSignal,
+): Promise<DialResult> {
+  const { command, destination, port } = request;
+  if (command !== 'connect') {
+    return Promise.resolve({ kind: 'refused', reply: 'command-not-supported' });
+  }
+  const groups = user === undefined ? [] : users.groups(user);
+  return dialer.dial({ command, destination, port, user, groups, signal });
+}
