@@ -33,7 +33,8 @@ export class ConnectionSessions {
   readonly #context: SessionsContext;
   readonly #address: string;
   readonly #kept: KeptSession[] = [];
-  #lineage: Uint8Array;
+  /** Drawn when it is asked for: most connections join one. */
+  #lineage: Uint8Array | undefined;
   #boundAt: number;
   #place: Place | undefined;
   #state: 'before login' | 'admitted' | 'abandoned' = 'before login';
@@ -42,12 +43,11 @@ export class ConnectionSessions {
   constructor(context: SessionsContext, address: string) {
     this.#context = context;
     this.#address = address;
-    this.#lineage = context.host.random(LINEAGE_BYTES);
     this.#boundAt = wallTime(context.host) + context.options.lineageMs;
   }
 
   get lineage(): Uint8Array {
-    return this.#lineage;
+    return (this.#lineage ??= this.#context.host.random(LINEAGE_BYTES));
   }
 
   /** Those that this connection made or, in TLS 1.2, resumed. */
@@ -80,7 +80,7 @@ export class ConnectionSessions {
     }
     const kept = sessions.map(({ id, der, trust }) => {
       const createdAt = wallTime(host);
-      const [lineage, boundAt] = [this.#lineage, this.#boundAt];
+      const [lineage, boundAt] = [this.lineage, this.#boundAt];
       return { id, record: { lineage, trust, createdAt, until, boundAt, der } };
     });
     this.#kept.push(...kept);
@@ -100,7 +100,7 @@ export class ConnectionSessions {
     const boundAt = this.#boundAt;
     // A lineage that has ended carries nothing.
     const carried = boundAt > wallTime(host) ? login : undefined;
-    const record = carried && logins.record(this.#lineage, { ...carried, boundAt });
+    const record = carried && logins.record(this.lineage, { ...carried, boundAt });
     return store.write(renewed, record ? [record] : []);
   }
 

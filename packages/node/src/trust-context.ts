@@ -11,6 +11,8 @@ import { TRUST_BYTES } from './session-record.ts';
 export class TrustContext {
   readonly #policy: Buffer;
   readonly #serverName: string;
+  /** That of the cluster's own name, which almost every client asks for. */
+  readonly #own: Uint8Array;
 
   constructor(tls: Pick<TlsOptions, 'ca' | 'crls' | 'clientCertificate' | 'serverName'>) {
     const hash = createHash('sha256').update('argyle trust 1\n');
@@ -21,11 +23,16 @@ export class TrustContext {
     hash.update(`client certificate ${tls.clientCertificate}\n`);
     this.#policy = hash.digest();
     this.#serverName = normalised(tls.serverName);
+    this.#own = this.#hash(this.#serverName);
   }
 
   /** 16 bytes. A ClientHello without a server name means the cluster's. */
   of(serverName: string | undefined): Uint8Array {
     const name = serverName === undefined ? this.#serverName : normalised(serverName);
+    return name === this.#serverName ? this.#own : this.#hash(name);
+  }
+
+  #hash(name: string): Uint8Array {
     const hash = createHash('sha256').update(this.#policy).update(name);
     return hash.digest().subarray(0, TRUST_BYTES);
   }
