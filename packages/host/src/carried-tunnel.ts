@@ -1,8 +1,8 @@
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ChunkKindName } from './chunks.ts';
 import type { Cancel, Host } from './host.ts';
 import { ReadBuffer } from './read-buffer.ts';
+import { reset } from './reset.ts';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
 
 /** A carrier, as one of its tunnels sees it. */
@@ -274,15 +274,4 @@ export class CarriedTunnel implements Tunnel {
       else this.#cut('idle');
     });
   }
-}
-
-/**
- * While a shutdown is under way libuv refuses to reset, and Node then leaves the socket open for
- * ever. It begins when all is written; before that, only a reset says that something is missing.
- */
-function reset(stream: Duplex): void {
-  if (stream.destroyed) return;
-  const ending = stream.writableEnded && !stream.writableFinished && stream.writableLength === 0;
-  if (stream instanceof Socket && !ending) stream.resetAndDestroy();
-  else stream.destroy();
 }

@@ -1,8 +1,7 @@
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import type { Cancel, Host } from './host.ts';
 import { ReadBuffer } from './read-buffer.ts';
+import { reset } from './reset.ts';
 
 export interface TunnelOptions {
   /** Closed when no byte moved in either direction for this long; Infinity keeps it open. */
@@ -152,16 +151,4 @@ class Direction {
     if (sink.writableNeedDrain) source.pause();
     else source.resume();
   }
-}
-
-/**
- * TLS has no reset; there the missing close_notify says that the stream was cut. While a shutdown
- * is under way libuv refuses to reset, and Node then leaves the socket open for ever.
- */
-function reset(stream: Duplex): void {
-  if (stream.destroyed) return;
-  const ending = stream.writableEnded && !stream.writableFinished;
-  const resettable = stream instanceof Socket && !(stream instanceof TLSSocket) && !ending;
-  if (resettable) stream.resetAndDestroy();
-  else stream.destroy();
 }

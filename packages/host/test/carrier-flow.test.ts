@@ -86,10 +86,10 @@ t.test('a queue that was written after its END holds up nothing any more', async
     const [held, far] = await bare.loopback.pair();
     asked.answer(SUCCESS);
     asked.join(held, NEVER);
-    for (let said = 0; said < 8; said += 1) bare.say('data', tunnel, Buffer.alloc(MIB));
+    for (let said = 0; said < 6; said += 1) bare.say('data', tunnel, Buffer.alloc(MIB));
     bare.say('end', tunnel);
-    await until(() => held.writableEnded || bare.held.isPaused());
-    t.equal((await readAll(far)).length, 8 * MIB, 'and the destination still has the word');
+    await until(() => held.writableEnded);
+    t.equal((await readAll(far)).length, 6 * MIB, 'and the destination still has the word');
   }
   await until(() => !bare.held.isPaused());
   t.equal(bare.side.carrier.size, 4);

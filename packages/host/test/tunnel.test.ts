@@ -173,3 +173,17 @@ t.test('a tunnel that is cut while an end is being written closes all the same',
   left.end();
   t.equal((await tunnel.closed).reason, 'aborted');
 });
+
+t.test('what was still to be written when a tunnel is cut is missed, never an end', async (t) => {
+  const { tunnel, left, right, held } = await tunnelled(t);
+  right.pause();
+  const failed = once(right, 'error').catch((error: unknown) => [error]);
+  left.end(Buffer.alloc(32 * 1024 * 1024));
+  while (!held[1]?.writableNeedDrain) await new Promise((resolve) => setImmediate(resolve));
+  held[1].end();
+  tunnel.abort();
+  right.resume();
+  const [error] = (await failed) as [NodeJS.ErrnoException];
+  t.equal(error.code, 'ECONNRESET');
+  t.equal((await tunnel.closed).reason, 'aborted');
+});

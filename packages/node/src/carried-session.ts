@@ -17,6 +17,7 @@ export class CarriedSession {
   readonly #lost = Promise.withResolvers<void>();
   readonly #end: () => void;
   #cancelIdle: Cancel = () => undefined;
+  #ownSeatTaken = false;
   #draining = false;
 
   /** `end` closes the connection once all is sent. */
@@ -76,7 +77,7 @@ export class CarriedSession {
       counters.refused.add([seat]);
       return tunnel.answer(encodeReply('failed'));
     }
-    void tunnel.closed.then(() => seat?.release());
+    void tunnel.closed.then(() => seat.release());
     const request = parseRequest(bytes);
     if (typeof request === 'string') return this.#refuse(tunnel, request);
     const gone = new AbortController();
@@ -95,9 +96,11 @@ export class CarriedSession {
     this.#tunnels.add(closed);
   }
 
-  /** The connection's own place is the first tunnel's. */
-  #seat(): ReturnType<SocksContext['seat']> | undefined {
-    return this.#carrier.size > 1 ? this.#context.seat(this.#connection.address) : undefined;
+  /** The connection has a place of its own, which one tunnel at a time may have. */
+  #seat(): { release(): void } | Exclude<ReturnType<SocksContext['seat']>, object> {
+    if (this.#ownSeatTaken) return this.#context.seat(this.#connection.address);
+    this.#ownSeatTaken = true;
+    return { release: () => (this.#ownSeatTaken = false) };
   }
 
   #refuse(tunnel: CarriedTunnel, reply: ReplyName): void {
