@@ -1,4 +1,5 @@
-import { parseAddress } from './network.ts';
+import { isIPv4 } from 'node:net';
+import { formatAddress, parseAddress } from './network.ts';
 import type { SecureConnection } from './secure-connection.ts';
 
 /** A place among a node's connections, held from the first byte to the last. */
@@ -90,10 +91,11 @@ export class ConnectionTable {
 const COUNTED_IPV6_BYTES = 8;
 
 function countedAddress(text: string): string {
+  if (isIPv4(text)) return text;
   const address = parseAddress(text.replace(/%.*$/, ''));
   if (!address) return text;
-  const counted = address.bytes.length === 16 ? COUNTED_IPV6_BYTES : address.bytes.length;
-  return hex(address.bytes.subarray(0, counted));
+  if (address.bytes.length === 4) return formatAddress(address);
+  return hex(address.bytes.subarray(0, COUNTED_IPV6_BYTES));
 }
 
 function hex(bytes: Uint8Array): string {

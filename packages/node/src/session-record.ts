@@ -1,5 +1,3 @@
-import { Cursor } from './cursor.ts';
-
 /**
  * What the cluster knows of one TLS session (DESIGN §7). All integers are big-endian.
  *
@@ -29,31 +27,39 @@ export interface SessionRecord {
 export const LINEAGE_BYTES = 16;
 export const TRUST_BYTES = 16;
 const FORMAT = 1;
+const LINEAGE_AT = 1;
+const TRUST_AT = LINEAGE_AT + LINEAGE_BYTES;
+const TIMES_AT = TRUST_AT + TRUST_BYTES;
 const TIME_BYTES = 8;
-const HEADER_BYTES = 1 + LINEAGE_BYTES + TRUST_BYTES + 3 * TIME_BYTES;
+const HEADER_BYTES = TIMES_AT + 3 * TIME_BYTES;
 
 export function encodeSessionRecord(record: SessionRecord): Uint8Array {
   const bytes = Buffer.alloc(HEADER_BYTES + record.der.length);
   bytes[0] = FORMAT;
-  bytes.set(record.lineage, 1);
-  bytes.set(record.trust, 1 + LINEAGE_BYTES);
+  bytes.set(record.lineage, LINEAGE_AT);
+  bytes.set(record.trust, TRUST_AT);
   const times = [record.createdAt, record.until, record.boundAt];
-  const timesAt = 1 + LINEAGE_BYTES + TRUST_BYTES;
-  times.forEach((time, index) => writeTime(bytes, time, timesAt + index * TIME_BYTES));
+  times.forEach((time, index) => writeTime(bytes, time, TIMES_AT + index * TIME_BYTES));
   bytes.set(record.der, HEADER_BYTES);
   return bytes;
 }
 
 /** Undefined for another format: a record that this version does not know is no record. */
 export function decodeSessionRecord(bytes: Uint8Array): SessionRecord | undefined {
-  const cursor = new Cursor(bytes);
-  const format = cursor.uint(1);
-  const lineage = cursor.take(LINEAGE_BYTES);
-  const trust = cursor.take(TRUST_BYTES);
-  const [createdAt, until, boundAt] = [cursor.time(), cursor.time(), cursor.time()];
-  const der = cursor.take(cursor.left);
-  if (cursor.broken || format !== FORMAT || der.length === 0) return undefined;
-  return { lineage, trust, createdAt, until, boundAt, der };
+  if (bytes.length <= HEADER_BYTES || bytes[0] !== FORMAT) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return {
+    lineage: bytes.subarray(LINEAGE_AT, TRUST_AT),
+    trust: bytes.subarray(TRUST_AT, TIMES_AT),
+    createdAt: readTime(view, TIMES_AT),
+    until: readTime(view, TIMES_AT + TIME_BYTES),
+    boundAt: readTime(view, TIMES_AT + 2 * TIME_BYTES),
+    der: bytes.subarray(HEADER_BYTES),
+  };
+}
+
+function readTime(view: DataView, at: number): number {
+  return Number(view.getBigUint64(at));
 }
 
 function writeTime(bytes: Buffer, time: number, at: number): void {

@@ -65,7 +65,7 @@ t.test(
     const stranger = await SocksClient.connect(pki, second.port, {
       ...OURS,
       session,
-      ciphers: 'TLS_AES_128_GCM_SHA256',
+      ciphers: 'TLS_AES_256_GCM_SHA384',
     });
     t.equal(stranger.tls.resumed, false);
     t.equal(second.count('tls_full_handshakes_total', { reason: 'declined' }), 1);
@@ -75,7 +75,7 @@ t.test(
     const again = await SocksClient.connect(pki, first.port, {
       ...OURS,
       session: own!,
-      ciphers: 'TLS_AES_128_GCM_SHA256',
+      ciphers: 'TLS_AES_256_GCM_SHA384',
     });
     t.equal(again.tls.resumed, true, 'his own session resumes');
     t.equal(await again.greet(NONE, PASSWORD), PASSWORD, 'and is still nobody’s login');
