@@ -1,32 +1,30 @@
-import type { Cancel, Host } from '../src/host.ts';
+import type { Cancel } from '../src/host.ts';
 import { SystemHost } from '../src/system.ts';
 
 /** A host whose clock stands still until it is told to go on. */
-export class ManualHost implements Pick<Host, 'now' | 'after'> {
+export class ManualHost extends SystemHost {
   #now = 0;
-  readonly timers = new Set<{ at: number; wake: () => void }>();
+  readonly #timers = new Set<{ readonly at: number; readonly wake: () => void }>();
 
-  now(): number {
+  /** Timers that are armed. */
+  get armed(): number {
+    return this.#timers.size;
+  }
+
+  override now(): number {
     return this.#now;
   }
 
-  after(delayMs: number, wake: () => void): Cancel {
+  override after(delayMs: number, wake: () => void): Cancel {
     const timer = { at: this.#now + delayMs, wake };
-    this.timers.add(timer);
-    return () => void this.timers.delete(timer);
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
   }
 
   advance(ms: number): void {
     this.#now += ms;
-    for (const timer of [...this.timers]) {
-      if (timer.at > this.#now) continue;
-      this.timers.delete(timer);
-      timer.wake();
+    for (const timer of [...this.#timers]) {
+      if (timer.at <= this.#now && this.#timers.delete(timer)) timer.wake();
     }
-  }
-
-  asHost(): Host {
-    const system = new SystemHost();
-    return Object.assign(system, { now: () => this.now(), after: this.after.bind(this) });
   }
 }

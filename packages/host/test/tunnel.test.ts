@@ -3,39 +3,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import t, { type Test } from 'tap';
-import type { Cancel, Host } from '../src/host.ts';
+import type { Host } from '../src/host.ts';
 import { SystemHost } from '../src/system.ts';
 import { openTunnel } from '../src/tunnel.ts';
-
-/** A host whose clock stands still until it is told to go on. */
-class ManualHost implements Pick<Host, 'now' | 'after'> {
-  #now = 0;
-  readonly timers = new Set<{ at: number; wake: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(delayMs: number, wake: () => void): Cancel {
-    const timer = { at: this.#now + delayMs, wake };
-    this.timers.add(timer);
-    return () => void this.timers.delete(timer);
-  }
-
-  advance(ms: number): void {
-    this.#now += ms;
-    for (const timer of [...this.timers]) {
-      if (timer.at > this.#now) continue;
-      this.timers.delete(timer);
-      timer.wake();
-    }
-  }
-
-  asHost(): Host {
-    const system = new SystemHost();
-    return Object.assign(system, { now: () => this.now(), after: this.after.bind(this) });
-  }
-}
+import { ManualHost } from './manual-host.ts';
 
 /** Two ends of one connection on loopback: the peer's and the one that a tunnel would hold. */
 async function pair(server: Server): Promise<{ peer: Socket; held: Socket }> {
@@ -137,23 +108,23 @@ t.test('an aborted tunnel cuts both ends', async (t) => {
 
 t.test('an idle tunnel is closed after its last byte, and leaves no timer', async (t) => {
   const manual = new ManualHost();
-  const { tunnel, left, right } = await tunnelled(t, manual.asHost(), 1_000);
+  const { tunnel, left, right } = await tunnelled(t, manual, 1_000);
   manual.advance(900);
   left.write('x');
   await once(right, 'data');
   manual.advance(900);
-  t.equal(manual.timers.size, 1, 'the byte moved the bound');
+  t.equal(manual.armed, 1, 'the byte moved the bound');
   manual.advance(100);
   t.equal((await tunnel.closed).reason, 'idle');
-  t.equal(manual.timers.size, 0);
+  t.equal(manual.armed, 0);
 });
 
 t.test('an ended tunnel leaves no timer', async (t) => {
   const manual = new ManualHost();
-  const { tunnel, left, right } = await tunnelled(t, manual.asHost(), 1_000);
+  const { tunnel, left, right } = await tunnelled(t, manual, 1_000);
   for (const peer of [left, right]) peer.resume().end();
   t.equal((await tunnel.closed).reason, 'ended');
-  t.equal(manual.timers.size, 0);
+  t.equal(manual.armed, 0);
 });
 
 t.test('a stream that was gone before the tunnel opened closes the other', async (t) => {
