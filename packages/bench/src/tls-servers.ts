@@ -4,7 +4,9 @@ import type { RunningProcess } from './processes.ts';
 export interface TlsServers extends AsyncDisposable {
   /** `ADDRESS:PORT`. */
   readonly endpoints: readonly [string, string];
-  /** Those of the endpoints first, then those that share their state. */
+  /**
+   * Those of the endpoints first, then those that share their state; or one that serves both.
+   */
   readonly processes: readonly RunningProcess[];
   /** TLS 1.2 resumes by session id, because there are no tickets. */
   readonly sessionIds: boolean;
