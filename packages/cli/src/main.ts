@@ -4,7 +4,7 @@ import { runProgram } from './run-program.ts';
 
 /**
  * V8 keeps a small heap small: with 20 MB in use it marked all of it ten times a second under load,
- * which was half of the processor time of a CONNECT and a quarter of that of a gigabyte. So it may
+ * which was half of the processor time of a CONNECT and a fifth of that of a gigabyte. So it may
  * grow to three times what is in use before V8 looks again.
  */
 setFlagsFromString('--heap-growing-percent=200');
