@@ -1,25 +1,24 @@
+import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
-import type { ChunkKindName } from './chunks.ts';
+import { CREDIT_BYTES, type ChunkKindName } from './chunks.ts';
+import { ReceiveWindow, SendCredit, type Growth } from './credit.ts';
 import type { Cancel, Host } from './host.ts';
+import { Inlet } from './inlet.ts';
 import { ReadBuffer } from './read-buffer.ts';
 import { reset } from './reset.ts';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
 
 /** A carrier, as one of its tunnels sees it. */
 export interface Outlet {
+  readonly growth: Growth;
   /** False when the carrier is full: `handleRoom` tells when it is not. */
   send(kind: ChunkKindName, tunnel: number, payload?: Uint8Array, written?: () => void): boolean;
-  queued(bytes: number): void;
   answered(tunnel: number): void;
   left(tunnel: number): void;
 }
 
 /** SOCKS5's code of success, the second byte of a reply (RFC 1928 §6). */
 const SUCCEEDED = 0;
-/** What may wait behind a tunnel's socket before the peer is told to stop. */
-const QUEUED_BYTES_HIGH = 256 * 1024;
-/** What a part that waits costs beside its bytes: a peer may send them one by one. */
-const PART_BYTES = 256;
 
 /**
  * One tunnel on a carrier. At the side that asked: wait for `replied`, then `join` a socket to it.
@@ -35,15 +34,16 @@ export class CarriedTunnel implements Tunnel {
   #socket: Duplex | undefined;
   #reason: TunnelEnd['reason'] = 'ended';
   #onCarrier = true;
-  /** Directions that have ended: towards the peer, and from it. */
-  readonly #ended = { sent: false, received: false };
-  /** The peer has enough; the carrier has; the socket here has. */
-  readonly #stopped = { byPeer: false, byCarrier: false, here: false };
+  /** The socket has; the peer was told; it has itself. */
+  readonly #ended = { said: false, sent: false, received: false };
+  readonly #inlet = new Inlet((bytes) => this.#written(bytes));
+  readonly #window: ReceiveWindow;
+  readonly #credit = new SendCredit();
+  /** What the socket has said and may not leave yet: it is not read on before. */
+  #unsent: { readonly bytes: Buffer; readonly memory: ReadBuffer } | undefined;
+  #carrierFull = false;
   #unreplied: boolean;
   #finished = false;
-  /** What came before there was a socket. */
-  #early: { readonly part: Buffer; readonly memory: ReadBuffer }[] = [];
-  #queuedBytes = 0;
   #forwardBytes = 0;
   #backwardBytes = 0;
   #movedAt: number;
@@ -58,6 +58,7 @@ export class CarriedTunnel implements Tunnel {
     this.#id = id;
     this.#outlet = outlet;
     this.#unreplied = side === 'asking';
+    this.#window = new ReceiveWindow(outlet.growth);
     this.#movedAt = host.now();
     this.replied = new Promise((resolve) => (this.#reply = resolve));
     this.closed = new Promise((resolve) => (this.#close = resolve));
@@ -102,12 +103,8 @@ export class CarriedTunnel implements Tunnel {
     }
     socket.once('close', this.#socketClosed);
     socket.on('data', this.#read);
-    for (const { part, memory } of this.#early.splice(0)) {
-      this.#queue(-part.length - PART_BYTES);
-      this.#pass(part, memory);
-      memory.done();
-    }
-    if (this.#ended.received) socket.end();
+    this.#inlet.attach(socket);
+    if (this.#ended.received) this.#inlet.end();
     if (socket.readableEnded) this.#socketEnded();
     else socket.once('end', this.#socketEnded);
     this.#regulate();
@@ -123,29 +120,26 @@ export class CarriedTunnel implements Tunnel {
   /** A view of what the carrier read. */
   handleData(part: Buffer, memory: ReadBuffer): void {
     if (this.#ended.received) return this.#cut('reset');
-    if (this.#socket) this.#pass(part, memory);
-    else {
-      memory.use();
-      this.#early.push({ part, memory });
-      this.#queue(part.length + PART_BYTES);
-    }
+    if (!this.#window.received(part.length, !this.#inlet.empty)) return this.#cut('reset');
+    if (this.#socket?.destroyed) return;
+    this.#movedAt = this.#host.now();
+    this.#forwardBytes += part.length;
+    this.#inlet.push(part, memory);
   }
 
   handleControl(kind: Exclude<ChunkKindName, 'data' | 'request'>, payload: Buffer): void {
     if (kind === 'end') this.#endReceived();
     else if (kind === 'reset') this.#break('reset');
     else if (kind === 'reply') this.#replyReceived(payload);
-    else {
-      this.#stopped.byPeer = kind === 'stop';
-      this.#regulate();
-    }
+    else if (this.#credit.grant(payload.readUInt32BE())) this.#pump();
+    else this.#cut('reset');
   }
 
   /** The carrier has room again. */
   handleRoom(): void {
     this.#movedAt = this.#host.now();
-    this.#stopped.byCarrier = false;
-    this.#regulate();
+    this.#carrierFull = false;
+    this.#pump();
   }
 
   /** The carrier is gone. */
@@ -158,7 +152,7 @@ export class CarriedTunnel implements Tunnel {
   #endReceived(): void {
     if (this.#ended.received) return this.#cut('reset');
     this.#ended.received = true;
-    this.#socket?.end();
+    this.#inlet.end();
     if (this.#ended.sent) this.#leave();
   }
 
@@ -171,59 +165,59 @@ export class CarriedTunnel implements Tunnel {
 
   readonly #read = (bytes: Buffer): void => {
     const socket = this.#socket;
-    if (!socket) return;
+    // A broken one still says what it had read.
+    if (!socket || !this.#onCarrier) return;
     this.#movedAt = this.#host.now();
     this.#backwardBytes += bytes.length;
-    const { done } = new ReadBuffer(socket, bytes);
-    this.#send('data', bytes, done);
-    this.#regulate();
+    assert(!this.#unsent);
+    this.#unsent = { bytes, memory: new ReadBuffer(socket, bytes) };
+    this.#pump();
   };
 
   readonly #socketEnded = (): void => {
-    this.#ended.sent = true;
-    if (!this.#onCarrier) return;
-    this.#send('end');
-    if (this.#ended.received) this.#leave();
+    this.#ended.said = true;
+    this.#pump();
   };
 
-  #pass(part: Buffer, memory: ReadBuffer): void {
-    const socket = this.#socket;
-    if (!socket || socket.destroyed) return;
-    this.#movedAt = this.#host.now();
-    this.#forwardBytes += part.length;
-    const costBytes = part.length + PART_BYTES;
-    this.#queue(costBytes);
-    const done = memory.use();
-    socket.write(part, () => {
-      done();
-      this.#written(costBytes);
-    });
-    if (this.#stopped.here || this.#queuedBytes <= QUEUED_BYTES_HIGH) return;
-    this.#stopped.here = true;
-    this.#send('stop');
+  /** Sends what credit and carrier allow, and reads on when that was all. */
+  #pump(): void {
+    if (!this.#onCarrier) return;
+    const { bytes, memory } = this.#unsent ?? {};
+    if (bytes && memory && !this.#carrierFull && this.#credit.leftBytes > 0) {
+      const part = bytes.subarray(0, this.#credit.leftBytes);
+      const rest = bytes.subarray(part.length);
+      this.#unsent = rest.length > 0 ? { bytes: rest, memory } : undefined;
+      this.#credit.spend(part.length);
+      this.#send('data', part, memory.use());
+      if (rest.length === 0) memory.done();
+    }
+    if (!this.#unsent && this.#ended.said && !this.#ended.sent) this.#sendEnd();
+    this.#regulate();
   }
 
-  #written(costBytes: number): void {
+  #sendEnd(): void {
+    this.#ended.sent = true;
+    this.#send('end');
+    if (this.#ended.received) this.#leave();
+  }
+
+  #written(bytes: number): void {
     if (this.#finished) return;
     this.#movedAt = this.#host.now();
-    this.#queue(-costBytes);
-    if (!this.#stopped.here || this.#queuedBytes > 0) return;
-    this.#stopped.here = false;
-    if (this.#onCarrier) this.#send('go');
-  }
-
-  /** What waits behind the socket is the carrier's to bound. */
-  #queue(bytes: number): void {
-    this.#queuedBytes += bytes;
-    this.#outlet.queued(bytes);
+    const granted = this.#window.taken(bytes);
+    if (granted === 0 || !this.#onCarrier || this.#ended.received) return;
+    const credit = Buffer.allocUnsafe(CREDIT_BYTES);
+    credit.writeUInt32BE(granted);
+    this.#send('credit', credit);
   }
 
   #send(kind: ChunkKindName, payload?: Uint8Array, written?: () => void): void {
-    this.#stopped.byCarrier = !this.#outlet.send(kind, this.#id, payload, written);
+    this.#carrierFull = !this.#outlet.send(kind, this.#id, payload, written);
   }
 
   #regulate(): void {
-    if (this.#stopped.byPeer || this.#stopped.byCarrier) this.#socket?.pause();
+    const full = this.#unsent || this.#carrierFull || this.#credit.leftBytes === 0;
+    if (full) this.#socket?.pause();
     else this.#socket?.resume();
   }
 
@@ -260,8 +254,7 @@ export class CarriedTunnel implements Tunnel {
     this.#finished = true;
     this.#cancelIdle?.();
     this.#reply(undefined);
-    this.#queue(-this.#queuedBytes);
-    this.#early = [];
+    this.#window.close();
     const { forwardBytes, backwardBytes } = this;
     this.#close({ reason: this.#reason, forwardBytes, backwardBytes });
   }

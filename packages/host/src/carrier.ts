@@ -8,6 +8,7 @@ import {
   TUNNEL_MAX,
   type ChunkKindName,
 } from './chunks.ts';
+import { Growth } from './credit.ts';
 import type { Host } from './host.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
@@ -23,12 +24,6 @@ export interface CarrierHandlers {
 /** `ended`, `reset`: the stream did. The others are the peer's fault, and have destroyed it. */
 export type CarrierLoss = 'ended' | 'reset' | 'malformed' | 'unread';
 
-/**
- * What tunnels could not pass on yet; beyond this the stream is not read, which stops all of its
- * tunnels. Less, and what was under way when a peer was told to stop holds up the others; more, and
- * a peer that does not heed it fills the memory.
- */
-const QUEUED_BYTES_MAX = 8 * 1024 * 1024;
 /** Requests that wait for their answers; beyond this the stream is not read. */
 const ASKED_MAX = 256;
 /** Chunks without DATA that the peer does not read: each of its requests may cause some. */
@@ -54,7 +49,6 @@ export class Carrier {
   readonly #waiting = new Set<number>();
   readonly #outlet: Outlet;
   #last = 0;
-  #queuedBytes = 0;
   #unreadBytes = 0;
   #corked = false;
   #lost = false;
@@ -64,8 +58,8 @@ export class Carrier {
     this.#stream = stream;
     this.#handlers = handlers;
     this.#outlet = {
+      growth: new Growth(),
       send: (kind, tunnel, payload, written) => this.#send(kind, tunnel, payload, written),
-      queued: (bytes) => this.#queued(bytes),
       answered: (tunnel) => this.#answered(tunnel),
       left: (tunnel) => this.#left(tunnel),
     };
@@ -149,17 +143,14 @@ export class Carrier {
     if (payload.length > COPY_BYTES_MAX) {
       stream.write(header);
       stream.write(payload, written);
-    } else stream.write(Buffer.concat([header, payload]));
+    } else {
+      stream.write(Buffer.concat([header, payload]));
+      written();
+    }
     if (!stream.writableNeedDrain) return true;
     if (kind !== 'data') this.#unreadBytes += CHUNK_HEADER_BYTES + payload.length;
     this.#waiting.add(id);
     return false;
-  }
-
-  /** What of tunnels waits behind their sockets has grown or shrunk by so much. */
-  #queued(bytes: number): void {
-    this.#queuedBytes += bytes;
-    this.#regulate();
   }
 
   #answered(id: number): void {
@@ -169,11 +160,8 @@ export class Carrier {
 
   #regulate(): void {
     if (this.#lost) return;
-    const full = this.#queuedBytes > QUEUED_BYTES_MAX || this.#unanswered.size > ASKED_MAX;
-    if (full !== this.#stream.isPaused()) {
-      if (full) this.#stream.pause();
-      else this.#stream.resume();
-    }
+    if (this.#unanswered.size > ASKED_MAX) this.#stream.pause();
+    else this.#stream.resume();
   }
 
   readonly #drained = (): void => {

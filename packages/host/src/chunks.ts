@@ -16,14 +16,12 @@ export const ChunkKind = {
   end: 1,
   /** The tunnel is broken, in both directions; nothing of it follows. */
   reset: 2,
-  /** The receiver has enough for now; */
-  stop: 3,
-  /** and can take more. */
-  go: 4,
+  /** So many bytes of DATA more may follow (32). */
+  credit: 3,
   /** A SOCKS5 request (RFC 1928 §4), client to node: opens the tunnel. */
-  request: 5,
+  request: 4,
   /** A SOCKS5 reply (RFC 1928 §6), node to client; a failure ends the tunnel. */
-  reply: 6,
+  reply: 5,
 } as const;
 export type ChunkKindName = keyof typeof ChunkKind;
 
@@ -35,6 +33,7 @@ export const TUNNEL_MAX = 0xff_ffff;
 export const DATA_BYTES_MAX = 1024 * 1024;
 /** Of a request or a reply: the longest has a name of 255 bytes. */
 export const MESSAGE_BYTES_MAX = 262;
+export const CREDIT_BYTES = 4;
 
 export function encodeHeader(kind: ChunkKindName, tunnel: number, payloadBytes: number): Buffer {
   const header = Buffer.allocUnsafe(CHUNK_HEADER_BYTES);
@@ -60,7 +59,7 @@ export class ChunkReader {
   #kind: ChunkKindName = 'data';
   #tunnel = 0;
   #left = 0;
-  /** Of a request or a reply, what has come. */
+  /** Of any other payload than DATA, what has come. */
   #message: Buffer = NOTHING;
 
   /** False for what is no chunk: nothing after it has a meaning. */
@@ -96,6 +95,7 @@ export class ChunkReader {
     if (kind === 'request' || kind === 'reply') {
       return this.#left > 0 && this.#left <= MESSAGE_BYTES_MAX;
     }
+    if (kind === 'credit') return this.#left === CREDIT_BYTES;
     if (this.#left > 0) return false;
     handlers.control(kind, this.#tunnel, NOTHING);
     return true;

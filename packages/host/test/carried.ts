@@ -4,6 +4,7 @@ import type { Test } from 'tap';
 import type { CarriedTunnel } from '../src/carried-tunnel.ts';
 import { Carrier, type CarrierLoss } from '../src/carrier.ts';
 import { ChunkReader, encodeHeader, type ChunkKindName } from '../src/chunks.ts';
+import { FIRST_WINDOW_BYTES } from '../src/credit.ts';
 import type { Host } from '../src/host.ts';
 import { SystemHost } from '../src/system.ts';
 import { Loopback } from './loopback.ts';
@@ -62,6 +63,8 @@ export class Side {
 export interface Joined {
   readonly near: Socket;
   readonly far: Socket;
+  /** What the client's tunnel holds. */
+  readonly nearHeld: Socket;
   readonly asking: CarriedTunnel;
   readonly asked: CarriedTunnel;
 }
@@ -99,7 +102,7 @@ export class Carried {
     asked.join(farHeld, options);
     await asking.replied;
     asking.join(nearHeld, options);
-    return { near, far, asking, asked };
+    return { near, far, nearHeld, asking, asked };
   }
 }
 
@@ -110,6 +113,7 @@ export class Bare {
   readonly peer: Socket;
   readonly loopback: Loopback;
   readonly chunks: [ChunkKindName, number][] = [];
+  readonly #granted = new Map<number, (bytes: number) => void>();
 
   static async open(test: Test, takes: 'requests' | 'replies' = 'requests'): Promise<Bare> {
     const loopback = await Loopback.open(test);
@@ -129,10 +133,19 @@ export class Bare {
     peer.on('data', (bytes: Buffer) => {
       reader.read(bytes, {
         data: (tunnel) => this.chunks.push(['data', tunnel]),
-        control: (kind, tunnel) => this.chunks.push([kind, tunnel]),
+        control: (kind, tunnel, payload) => {
+          this.chunks.push([kind, tunnel]);
+          if (kind === 'credit') this.#granted.get(tunnel)?.(payload.readUInt32BE());
+        },
       });
     });
     peer.resume();
+  }
+
+  /** Told at once of the first credit, and of each that comes. */
+  whenGranted(tunnel: number, granted: (bytes: number) => void): void {
+    this.#granted.set(tunnel, granted);
+    granted(FIRST_WINDOW_BYTES);
   }
 
   say(kind: ChunkKindName, tunnel: number, payload: Uint8Array = Buffer.alloc(0)): void {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { Carrier, type CarrierLoss } from '../src/carrier.ts';
 import { encodeHeader } from '../src/chunks.ts';
+import { FIRST_WINDOW_BYTES } from '../src/credit.ts';
 import { SystemHost } from '../src/system.ts';
 import {
   REQUEST,
@@ -11,6 +12,7 @@ import {
   MIB,
   Carried,
   Bare,
+  type Joined,
   readAll,
   broken,
   until,
@@ -20,6 +22,12 @@ import { Loopback } from './loopback.ts';
 import { ManualHost } from './manual-host.ts';
 
 t.setTimeout(60_000);
+
+function credit(bytes: number): Buffer {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(bytes);
+  return payload;
+}
 
 t.test('a reader that stands still stops neither the others nor loses anything', async (t) => {
   const carried = await Carried.open(t);
@@ -37,65 +45,60 @@ t.test('a reader that stands still stops neither the others nor loses anything',
   for (const { asking } of [stalled, other]) t.equal((await asking.closed).reason, 'ended');
 });
 
-t.test('a peer that does not heed STOP is not read, until there is room', async (t) => {
-  const bare = await Bare.open(t);
-  bare.say('request', 1, REQUEST);
-  const asked = await bare.side.next();
-  const [held, far] = await bare.loopback.pair();
-  asked.answer(SUCCESS);
-  asked.join(held, NEVER);
-  const bytes = 32 * MIB;
-  for (let said = 0; said < bytes; said += MIB) bare.say('data', 1, Buffer.alloc(MIB));
-  bare.say('end', 1);
-  await still(() => bare.held.bytesRead);
-  t.ok(bare.held.isPaused());
-  t.ok(held.writableLength > 7 * MIB && held.writableLength < 9 * MIB);
-  t.strictSame(bare.chunks, [
-    ['reply', 1],
-    ['stop', 1],
-  ]);
-  t.equal((await readAll(far)).length, bytes);
-  t.notOk(bare.held.isPaused());
-  t.ok(bare.chunks.some(([kind]) => kind === 'go'));
+t.test('three hundred readers that stand still hold up nobody, and little memory', async (t) => {
+  const carried = await Carried.open(t);
+  const bytes = Buffer.alloc(24 * MIB, 'argyle');
+  const stalled: Joined[] = [];
+  for (let opened = 0; opened < 300; opened += 1) stalled.push(await carried.tunnel());
+  const held = () =>
+    stalled.reduce((sum, { asking, asked }) => {
+      return sum + asked.backwardBytes - asking.forwardBytes;
+    }, 0);
+  for (const { far } of stalled.slice(0, 20)) far.write(bytes);
+  for (const { far } of stalled.slice(20)) far.write(bytes.subarray(0, 4 * MIB));
+  await still(() => stalled.reduce((sum, { asking }) => sum + asking.forwardBytes, 0));
+  const waiting = stalled.reduce((sum, { nearHeld }) => sum + nearHeld.writableLength, 0);
+  t.ok(waiting <= 300 * FIRST_WINDOW_BYTES + 8 * MIB, `${waiting} bytes wait for readers`);
+  t.ok(held() <= 300 * 2 * FIRST_WINDOW_BYTES, `${held()} bytes wait to be sent`);
+  const other = await carried.tunnel();
+  other.far.end(bytes);
+  other.near.end(bytes);
+  t.ok((await readAll(other.near)).equals(bytes));
+  t.ok((await readAll(other.far)).equals(bytes));
 });
 
-t.test('parts of one byte are bounded by what they cost', async (t) => {
+t.test('a peer that sends more than it was granted breaks its tunnel, and no other', async (t) => {
   const bare = await Bare.open(t);
-  bare.say('request', 1, REQUEST);
-  const asked = await bare.side.next();
-  const [held] = await bare.loopback.pair();
-  asked.answer(SUCCESS);
-  asked.join(held, NEVER);
-  // The kernel's buffers are full before.
-  for (let said = 0; said < 5; said += 1) bare.say('data', 1, Buffer.alloc(MIB));
-  const one = Buffer.concat([encodeHeader('data', 1, 1), Buffer.of(0)]);
-  bare.peer.write(Buffer.alloc(one.length * 100_000, one));
-  await still(() => bare.held.bytesRead);
-  t.ok(bare.held.isPaused());
-  t.ok(bare.held.bytesRead < 6 * MIB);
-  asked.abort();
-  await until(() => !bare.held.isPaused());
-});
-
-t.test('a queue that was written after its END holds up nothing any more', async (t) => {
-  const bare = await Bare.open(t);
-  // Each leaves less than the bound, and all of them more.
-  for (let tunnel = 1; tunnel <= 4; tunnel += 1) {
-    bare.say('request', tunnel, REQUEST);
+  const far = [];
+  for (const id of [1, 2]) {
+    bare.say('request', id, REQUEST);
     const asked = await bare.side.next();
-    const [held, far] = await bare.loopback.pair();
+    const [held, peer] = await bare.loopback.pair();
     asked.answer(SUCCESS);
     asked.join(held, NEVER);
-    for (let said = 0; said < 6; said += 1) bare.say('data', tunnel, Buffer.alloc(MIB));
-    bare.say('end', tunnel);
-    await until(() => held.writableEnded);
-    t.equal((await readAll(far)).length, 6 * MIB, 'and the destination still has the word');
+    far.push(peer);
   }
-  await until(() => !bare.held.isPaused());
-  t.equal(bare.side.carrier.size, 4);
+  // More than the kernel takes for a destination that does not read.
+  for (let said = 0; said < 32; said += 1) bare.say('data', 1, Buffer.alloc(MIB));
+  bare.say('data', 2, Buffer.alloc(FIRST_WINDOW_BYTES));
+  bare.say('end', 2);
+  t.equal((await readAll(far[1]!)).length, FIRST_WINDOW_BYTES);
+  t.ok(bare.chunks.some(([kind, id]) => kind === 'reset' && id === 1));
+  t.equal(await broken(far[0]!), 'ECONNRESET');
+  t.strictSame(bare.side.losses, []);
 });
 
-t.test('GO after GO does not make a peer that reads nothing be sent more', async (t) => {
+t.test('credit beyond reason breaks its tunnel', async (t) => {
+  const bare = await Bare.open(t);
+  bare.say('request', 1, REQUEST);
+  const asked = await bare.side.next();
+  asked.answer(SUCCESS);
+  bare.say('credit', 1, credit(2 ** 32 - 1));
+  t.equal((await asked.closed).reason, 'reset');
+  t.strictSame(bare.side.losses, []);
+});
+
+t.test('credit does not make a peer that reads nothing be sent more', async (t) => {
   const bare = await Bare.open(t);
   bare.say('request', 1, REQUEST);
   const asked = await bare.side.next();
@@ -105,10 +108,12 @@ t.test('GO after GO does not make a peer that reads nothing be sent more', async
   await until(() => bare.chunks.length > 0);
   bare.peer.pause();
   far.write(Buffer.alloc(64 * MIB));
+  bare.say('credit', 1, credit(64 * MIB));
   await still(() => asked.backwardBytes);
   const before = asked.backwardBytes;
+  t.ok(before < 32 * MIB);
   for (let said = 0; said < 500; said += 1) {
-    bare.say('go', 1);
+    bare.say('credit', 1, credit(MIB));
     await new Promise(setImmediate);
   }
   await still(() => bare.held.bytesRead);
@@ -118,7 +123,8 @@ t.test('GO after GO does not make a peer that reads nothing be sent more', async
 
 t.test('what comes for a tunnel that is unknown has no meaning', async (t) => {
   const bare = await Bare.open(t);
-  for (const kind of ['end', 'reset', 'stop', 'go'] as const) bare.say(kind, 7);
+  for (const kind of ['end', 'reset'] as const) bare.say(kind, 7);
+  bare.say('credit', 7, credit(1));
   bare.say('data', 7, REQUEST);
   bare.say('reply', 7, SUCCESS);
   bare.say('request', 1, REQUEST);

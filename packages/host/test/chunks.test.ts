@@ -18,9 +18,9 @@ const CHUNKS: readonly Chunk[] = [
   ['data', 1, 'a tunnel'],
   ['request', TUNNEL_MAX, 'q'.repeat(MESSAGE_BYTES_MAX)],
   ['reply', 1, 'a reply'],
-  ['stop', 1, ''],
+  ['credit', 1, '\0\0\x40\0'],
   ['data', 0x01_02_03, 'x'.repeat(5_000)],
-  ['go', 1, ''],
+  ['credit', TUNNEL_MAX, '\x7f\0\0\0'],
   ['end', 1, ''],
   ['reset', TUNNEL_MAX, ''],
   ['reply', 2, 'r'.repeat(MESSAGE_BYTES_MAX)],
@@ -94,7 +94,7 @@ t.test('DATA is passed on as views, a request is not', (t) => {
 });
 
 t.test('a header that makes no sense is refused as soon as it is whole', (t) => {
-  const { data, end, reset, stop, go, request, reply } = ChunkKind;
+  const { data, end, reset, credit, request, reply } = ChunkKind;
   const wrong = [
     header(reply + 1, 1, 0),
     header(255, 1, 1),
@@ -104,7 +104,8 @@ t.test('a header that makes no sense is refused as soon as it is whole', (t) => 
     header(data, 1, 0),
     header(data, 1, DATA_BYTES_MAX + 1),
     header(data, 1, 2 ** 32 - 1),
-    ...[end, reset, stop, go].flatMap((kind) => [header(kind, 1, 1), header(kind, 1, 2 ** 32 - 1)]),
+    ...[end, reset].flatMap((kind) => [header(kind, 1, 1), header(kind, 1, 2 ** 32 - 1)]),
+    ...[0, 3, 5].map((length) => header(credit, 1, length)),
     ...[request, reply].flatMap((kind) => [
       header(kind, 1, 0),
       header(kind, 1, MESSAGE_BYTES_MAX + 1),
@@ -144,6 +145,6 @@ t.test('the longest DATA is as long as it may be, and tunnels have 24 bits', (t)
   });
   t.ok(read);
   t.ok(Buffer.concat(parts).equals(payload));
-  t.strictSame([...encodeHeader('reply', 0x01_02_03, 0x0a)], [6, 1, 2, 3, 0, 0, 0, 10]);
+  t.strictSame([...encodeHeader('reply', 0x01_02_03, 0x0a)], [5, 1, 2, 3, 0, 0, 0, 10]);
   t.end();
 });
