@@ -19,14 +19,18 @@ export interface Outlet {
 
 /** SOCKS5's code of success, the second byte of a reply (RFC 1928 §6). */
 const SUCCEEDED = 0;
+const NO_REPLY = Promise.resolve(undefined);
 
 /**
- * One tunnel on a carrier. At the side that asked: wait for `replied`, then `join` a socket to it.
- * At the other: `answer`, and after a success `join`. `abort` ends it at any time.
+ * One tunnel on a carrier. At the side that asked: wait for `replied`, of a BIND for `repliedAgain`
+ * too, then `join` a socket to it. At the other: `answer`, to a BIND twice, and after the (last)
+ * success `join`. `abort` ends it at any time.
  */
 export class CarriedTunnel implements Tunnel {
-  /** The reply; undefined when the tunnel ended before one came. */
+  /** The reply, to a BIND the first; undefined when the tunnel ended before it came. */
   readonly replied: Promise<Buffer | undefined>;
+  /** The second reply to a BIND; undefined when the tunnel ended before it, and for the others. */
+  readonly repliedAgain: Promise<Buffer | undefined>;
   readonly closed: Promise<TunnelEnd>;
   readonly #host: Host;
   readonly #id: number;
@@ -42,25 +46,26 @@ export class CarriedTunnel implements Tunnel {
   /** What the socket has said and may not leave yet: it is not read on before. */
   #unsent: { readonly bytes: Buffer; readonly memory: ReadBuffer } | undefined;
   #carrierFull = false;
-  #unreplied: boolean;
+  /** What takes each reply that is still to come. */
+  readonly #awaited: ((reply: Buffer | undefined) => void)[] = [];
   #finished = false;
   #forwardBytes = 0;
   #backwardBytes = 0;
   #movedAt: number;
   #idleMs = Infinity;
   #cancelIdle: Cancel | undefined;
-  #reply: (reply: Buffer | undefined) => void = () => undefined;
   #close: (end: TunnelEnd) => void = () => undefined;
   #gone: () => void = () => undefined;
 
-  constructor(host: Host, id: number, outlet: Outlet, side: 'asking' | 'asked') {
+  /** `replies`: how many the peer is to give; none at the side that was asked. */
+  constructor(host: Host, id: number, outlet: Outlet, replies: 0 | 1 | 2) {
     this.#host = host;
     this.#id = id;
     this.#outlet = outlet;
-    this.#unreplied = side === 'asking';
     this.#window = new ReceiveWindow(outlet.growth);
     this.#movedAt = host.now();
-    this.replied = new Promise((resolve) => (this.#reply = resolve));
+    this.replied = replies > 0 ? this.#reply() : NO_REPLY;
+    this.repliedAgain = replies > 1 ? this.#reply() : NO_REPLY;
     this.closed = new Promise((resolve) => (this.#close = resolve));
   }
 
@@ -79,7 +84,7 @@ export class CarriedTunnel implements Tunnel {
     else gone();
   }
 
-  /** A SOCKS5 reply; one of a failure ends the tunnel. */
+  /** A SOCKS5 reply, to a BIND twice; one of a failure ends the tunnel. */
   answer(reply: Uint8Array): void {
     if (!this.#onCarrier) return;
     this.#send('reply', reply);
@@ -156,10 +161,14 @@ export class CarriedTunnel implements Tunnel {
     if (this.#ended.sent) this.#leave();
   }
 
+  #reply(): Promise<Buffer | undefined> {
+    return new Promise((resolve) => this.#awaited.push(resolve));
+  }
+
   #replyReceived(reply: Buffer): void {
-    if (!this.#unreplied) return this.#cut('reset');
-    this.#unreplied = false;
-    this.#reply(reply);
+    const take = this.#awaited.shift();
+    if (!take) return this.#cut('reset');
+    take(reply);
     if (reply[1] !== SUCCEEDED) this.#leave();
   }
 
@@ -253,7 +262,7 @@ export class CarriedTunnel implements Tunnel {
     if (this.#finished) return;
     this.#finished = true;
     this.#cancelIdle?.();
-    this.#reply(undefined);
+    for (const take of this.#awaited) take(undefined);
     this.#window.close();
     const { forwardBytes, backwardBytes } = this;
     this.#close({ reason: this.#reason, forwardBytes, backwardBytes });

@@ -31,6 +31,10 @@ const UNREAD_BYTES_MAX = 1024 * 1024;
 /** Below this, header and payload are copied into one write, which costs less than two. */
 const COPY_BYTES_MAX = 4_096;
 
+/** Where a request names its command, and the one that has two replies (RFC 1928 §4, §6). */
+const COMMAND = 1;
+const COMMAND_BIND = 2;
+
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -80,7 +84,8 @@ export class Carrier {
   /** Asks the peer for a tunnel; it fails at once if the stream takes nothing any more. */
   request(request: Uint8Array): CarriedTunnel {
     const id = this.#nextId();
-    const tunnel = new CarriedTunnel(this.#host, id, this.#outlet, 'asking');
+    const replies = request[COMMAND] === COMMAND_BIND ? 2 : 1;
+    const tunnel = new CarriedTunnel(this.#host, id, this.#outlet, replies);
     if (this.#lost || !this.#stream.writable) {
       tunnel.handleLost();
       return tunnel;
@@ -116,7 +121,7 @@ export class Carrier {
     if (this.#unreadBytes > UNREAD_BYTES_MAX) return this.#lose('unread');
     // It has been asked for while the stream was being ended here: there is no way to answer.
     if (!this.#stream.writable) return;
-    const tunnel = new CarriedTunnel(this.#host, id, this.#outlet, 'asked');
+    const tunnel = new CarriedTunnel(this.#host, id, this.#outlet, 0);
     this.#tunnels.set(id, tunnel);
     this.#unanswered.add(id);
     this.#regulate();

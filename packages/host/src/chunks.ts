@@ -20,7 +20,7 @@ export const ChunkKind = {
   credit: 3,
   /** A SOCKS5 request (RFC 1928 §4), client to node: opens the tunnel. */
   request: 4,
-  /** A SOCKS5 reply (RFC 1928 §6), node to client; a failure ends the tunnel. */
+  /** A SOCKS5 reply (RFC 1928 §6), node to client, two to a BIND; a failure ends the tunnel. */
   reply: 5,
 } as const;
 export type ChunkKindName = keyof typeof ChunkKind;

@@ -17,6 +17,7 @@ export { Carrier } from './carrier.ts';
 export { CHUNK_HEADER_BYTES, ChunkKind, TUNNEL_MAX } from './chunks.ts';
 export type { ChunkKindName } from './chunks.ts';
 export type { CarrierHandlers, CarrierLoss } from './carrier.ts';
+export { watchLeaving } from './leaving.ts';
 export { Pulse } from './pulse.ts';
 export { openTunnel } from './tunnel.ts';
 export type { Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';
