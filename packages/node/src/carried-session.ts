@@ -1,7 +1,8 @@
 import { Carrier, type Cancel, type CarriedTunnel } from '@argyle/host';
-import type { Admission, SecureConnection } from './secure-connection.ts';
+import type { Admission, ClientConnection } from './client-connection.ts';
+import { openRequest } from './open-request.ts';
 import { encodeReply, type ReplyName } from './socks-reply.ts';
-import { dialRequest, parseRequest } from './socks-request.ts';
+import { parseRequest } from './socks-request.ts';
 import type { SocksContext } from './socks-session.ts';
 
 /** The requests of our client after its login, side by side on one connection. */
@@ -9,7 +10,7 @@ export class CarriedSession {
   /** Ends with the connection and its tunnels. Never rejects. */
   readonly ended: Promise<void>;
   readonly #context: SocksContext;
-  readonly #connection: SecureConnection;
+  readonly #connection: ClientConnection;
   readonly #admission: Admission;
   readonly #carrier: Carrier;
   /** Those that still have something to send to their destinations. */
@@ -23,7 +24,7 @@ export class CarriedSession {
   /** `end` closes the connection once all is sent. */
   constructor(
     context: SocksContext,
-    connection: SecureConnection,
+    connection: ClientConnection,
     { admission, end }: { readonly admission: Admission; readonly end: () => void },
   ) {
     this.#end = end;
@@ -82,12 +83,14 @@ export class CarriedSession {
     if (typeof request === 'string') return this.#refuse(tunnel, request);
     const gone = new AbortController();
     tunnel.whenGone(() => gone.abort());
-    const result = await dialRequest(this.#context, request, this.#admission, gone.signal);
-    if (result.kind === 'refused') return this.#refuse(tunnel, result.reply);
-    counters.replies.add(['succeeded']);
-    const { localAddress = '0.0.0.0', localPort = 0 } = result.socket;
-    tunnel.answer(encodeReply('succeeded', { address: localAddress, port: localPort }));
-    tunnel.join(result.socket, { idleMs: limits.idleMs });
+    const { address, socket } = this.#connection;
+    const destination = await openRequest(this.#context, request, {
+      ...{ admission: this.#admission, address, left: gone.signal },
+      localAddress: socket.localAddress ?? '',
+      answer: (reply, bound) => tunnel.answer(encodeReply(reply, bound)),
+    });
+    if (!destination) return;
+    tunnel.join(destination, { idleMs: limits.idleMs });
     opened(tunnel);
     const closed = tunnel.closed.then(({ reason }) => {
       counters.tunnels.add([reason]);

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
+import type { ClientConnection } from './client-connection.ts';
 import { formatAddress, parseAddress } from './network.ts';
-import type { SecureConnection } from './secure-connection.ts';
 
 /** A place among a node's connections, held from the first byte to the last. */
 export interface Seat {
@@ -14,8 +14,8 @@ export class ConnectionTable {
   readonly #max: number;
   readonly #maxPerAddress: number;
   readonly #seats = new Map<string, number>();
-  readonly #open = new Set<SecureConnection>();
-  readonly #byLineage = new Map<string, Set<SecureConnection>>();
+  readonly #open = new Set<ClientConnection>();
+  readonly #byLineage = new Map<string, Set<ClientConnection>>();
   #seated = 0;
 
   constructor(limits: { connections: number; connectionsPerAddress: number }) {
@@ -27,7 +27,7 @@ export class ConnectionTable {
     return this.#seated;
   }
 
-  get open(): ReadonlySet<SecureConnection> {
+  get open(): ReadonlySet<ClientConnection> {
     return this.#open;
   }
 
@@ -46,26 +46,28 @@ export class ConnectionTable {
     return { address, release };
   }
 
-  add(connection: SecureConnection): void {
+  add(connection: ClientConnection): void {
     this.#open.add(connection);
+    if (!connection.lineage) return;
     const lineage = hex(connection.lineage);
     const siblings = this.#byLineage.get(lineage) ?? new Set();
     this.#byLineage.set(lineage, siblings.add(connection));
   }
 
-  remove(connection: SecureConnection): void {
+  remove(connection: ClientConnection): void {
     this.#open.delete(connection);
+    if (!connection.lineage) return;
     const lineage = hex(connection.lineage);
     const siblings = this.#byLineage.get(lineage);
     siblings?.delete(connection);
     if (siblings?.size === 0) this.#byLineage.delete(lineage);
   }
 
-  ofLineage(lineage: Uint8Array): readonly SecureConnection[] {
+  ofLineage(lineage: Uint8Array): readonly ClientConnection[] {
     return [...(this.#byLineage.get(hex(lineage)) ?? [])];
   }
 
-  ofUsers(users: readonly string[]): readonly SecureConnection[] {
+  ofUsers(users: readonly string[]): readonly ClientConnection[] {
     const wanted = new Set<string | undefined>(users);
     wanted.delete(undefined);
     return [...this.#open].filter(
@@ -74,7 +76,7 @@ export class ConnectionTable {
   }
 
   /** Those that resumed or made it. */
-  ofSession(id: Uint8Array): readonly SecureConnection[] {
+  ofSession(id: Uint8Array): readonly ClientConnection[] {
     const wanted = Buffer.from(id);
     return [...this.#open].filter(({ sessionIds }) => sessionIds.some((own) => wanted.equals(own)));
   }

@@ -1,7 +1,8 @@
-import { lookup, type LookupAddress } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { connect, type Socket } from 'node:net';
 import type { Host, Pulse } from '@argyle/host';
-import { formatAddress, parseAddress, type Network } from './network.ts';
+import { findAddresses, type Lookup } from './destination.ts';
+import { formatAddress, type Network } from './network.ts';
 import type { ProtectedEndpoints } from './protected-endpoints.ts';
 import type { Question, RuleBook } from './rule-book.ts';
 import { replyTo, type ReplyName } from './socks-reply.ts';
@@ -27,25 +28,10 @@ export interface DialerOptions {
   readonly lookup?: Lookup;
 }
 
-/** All addresses of a name, as `dns.lookup` gives them. */
-export type Lookup = (
-  name: string,
-  options: { readonly all: true; readonly order: 'verbatim' },
-  answer: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
 /** How long one address may take, when another is left: the runtime gives it up then. */
 const ATTEMPT_MS = 1_000;
-/** A name with more addresses is dialled at the first ones. */
-const ADDRESSES_MAX = 16;
-/** RFC 1035 §2.3.4, with the underscore that names of services have. */
-const NAME = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 
-/**
- * Opens connections to where a client may go. What is judged is what is dialled: a name is resolved
- * once, each address is judged, and only those allowed are tried, so no second answer of a name
- * server can lead elsewhere.
- */
+/** Opens connections to where a client may go. What is judged is what is dialled. */
 export class Dialer {
   readonly #host: Host;
   readonly #options: DialerOptions;
@@ -60,7 +46,11 @@ export class Dialer {
     const cancel = this.#host.after(this.#options.connectMs, () => bound.abort());
     const signal = AbortSignal.any([request.signal, bound.signal]);
     try {
-      const found = await this.#find(request, signal);
+      const found = await findAddresses(request.destination, {
+        allows: (name, address) => this.#allows(request, name, address),
+        signal,
+        lookup: this.#options.lookup,
+      });
       if (typeof found === 'string') return { kind: 'refused', reply: found };
       const end = await connectTo(found, request.port, signal);
       if (typeof end === 'string') {
@@ -73,41 +63,12 @@ export class Dialer {
     }
   }
 
-  async #find(request: DialRequest, signal: AbortSignal): Promise<readonly Network[] | ReplyName> {
-    const literal = parseAddress(request.destination);
-    if (literal) return this.#allows(request, undefined, literal) ? [literal] : 'not-allowed';
-    const name = request.destination.toLowerCase().replace(/\.$/, '');
-    if (!NAME.test(name)) return 'host-unreachable';
-    const found = await resolve(this.#options.lookup ?? lookup, name, signal);
-    if (typeof found === 'string') return signal.aborted ? 'host-unreachable' : replyTo(found);
-    const allowed = found.filter((address) => this.#allows(request, name, address));
-    return allowed.length > 0 ? allowed.slice(0, ADDRESSES_MAX) : 'not-allowed';
-  }
-
   #allows(request: DialRequest, name: string | undefined, address: Network): boolean {
     const { rules, protectedEndpoints } = this.#options;
     const { command, user, groups, port } = request;
     if (port === 0 || protectedEndpoints.protects(address, port)) return false;
     return rules.allows({ command, user, groups, name, address, port });
   }
-}
-
-/** The addresses, or the error's code. An abandoned look-up ends in the runtime's pool. */
-function resolve(
-  lookup: Lookup,
-  name: string,
-  signal: AbortSignal,
-): Promise<readonly Network[] | string> {
-  return new Promise((settle) => {
-    const abandon = () => settle('ETIMEDOUT');
-    if (signal.aborted) abandon();
-    signal.addEventListener('abort', abandon, { once: true });
-    lookup(name, { all: true, order: 'verbatim' }, (error, addresses) => {
-      signal.removeEventListener('abort', abandon);
-      if (error) settle(error.code ?? 'ENOTFOUND');
-      else settle(addresses.flatMap(({ address }) => parseAddress(address) ?? []));
-    });
-  });
 }
 
 /** The first that answers, or the error's code. */

@@ -6,13 +6,17 @@ import { ConnectionTable } from './connection-table.ts';
 import { Logins } from './logins.ts';
 import { NodeCounters } from './node-counters.ts';
 import type { NodeOptions } from './options.ts';
+import { PlainSources } from './plain-connection.ts';
 import { SessionStore } from './session-store.ts';
 import type { FrontContext } from './tls-front.ts';
 import { TrustContext } from './trust-context.ts';
 import { Users } from './users.ts';
 
-export type FrontSettings = Pick<NodeOptions, 'tls' | 'sessions' | 'authentication' | 'limits'>;
-export type FrontParts = Omit<FrontContext, 'secured'> & { readonly users: Users };
+export type FrontSettings = Pick<
+  NodeOptions,
+  'tls' | 'sessions' | 'authentication' | 'socks' | 'limits'
+>;
+export type FrontParts = Omit<FrontContext, 'secured' | 'plain'> & { readonly users: Users };
 
 /** Seldom enough to cost nothing, also with thousands of connections. */
 const PULSE_MS_MAX = 15_000;
@@ -25,7 +29,7 @@ export function createFrontParts(
   cache: SharedCache,
   settings: FrontSettings,
 ): FrontParts {
-  const { tls, sessions, authentication, limits } = settings;
+  const { tls, sessions, authentication, socks, limits } = settings;
   const users = new Users(host, authentication.users);
   const logins = new Logins(host, cache, users, { lineageMs: sessions.lineageMs });
   const trust = new TrustContext(tls);
@@ -42,6 +46,7 @@ export function createFrontParts(
       lifetimeMs: sessions.beforeLoginMs,
       perAddress: sessions.beforeLoginPerAddress,
     }),
+    plainSources: new PlainSources(socks.plainFrom),
     claims: sessions.singleUse ? new Claims(host, cache, { waitMs: sessions.holdMs }) : undefined,
     options: sessions,
     certificatesLogIn: authentication.methods.includes('certificate'),

@@ -1,4 +1,5 @@
 import type { MetricFamily } from '@argyle/host';
+import type { Meeting } from './bind-port.ts';
 import type { HelloRefusal } from './client-hello.ts';
 import type { KeepEnd } from './connection-sessions.ts';
 import { Counter } from './counter.ts';
@@ -9,9 +10,10 @@ import type { PasswordResult } from './users.ts';
 /**
  * Why a connection ended before its TLS handshake did. `closed`: the client left before it had sent
  * a whole ClientHello, as balancers and scanners do that only look. `handshake`: it failed later.
+ * `plain`: it spoke SOCKS5 without TLS, from where that is not allowed.
  */
 export type ConnectionRefusal =
-  HelloRefusal | 'limit' | 'address-limit' | 'timeout' | 'closed' | 'handshake' | 'drain';
+  HelloRefusal | 'plain' | 'limit' | 'address-limit' | 'timeout' | 'closed' | 'handshake' | 'drain';
 export type SocksReplyName =
   | 'succeeded'
   | 'failed'
@@ -26,6 +28,7 @@ export type SocksEnd =
   'closed' | 'timeout' | 'malformed' | 'no-method' | 'bad-password' | 'busy' | 'unread';
 export type LoginBasis = 'none' | 'password' | 'certificate' | 'lineage';
 export type TunnelReason = 'ended' | 'reset' | 'idle' | 'aborted';
+export type BindEnd = Meeting['kind'] | 'limit' | 'address-limit' | 'failed';
 export type Protocol = 'TLSv1.2' | 'TLSv1.3';
 
 /**
@@ -62,12 +65,18 @@ export class NodeCounters {
         ['closed'],
         ['handshake'],
         ['drain'],
+        ['plain'],
         ['not-tls'],
         ['not-hello'],
         ['malformed'],
         ['too-long'],
       ],
     },
+  );
+  readonly plain = new Counter(
+    'connections_plain_total',
+    'Connections accepted that speak SOCKS5 without TLS.',
+    NO_LABELS,
   );
   readonly accepted = new Counter('connections_total', 'Connections accepted.', NO_LABELS);
   readonly sessions = new Counter<readonly [KeepEnd]>(
@@ -98,6 +107,21 @@ export class NodeCounters {
       labels: ['reply'],
       known: [['succeeded'], ['not-allowed'], ['refused'], ['host-unreachable']],
     },
+  );
+  readonly binds = new Counter<readonly [BindEnd]>(
+    'binds_total',
+    'Requests to BIND that the rules allow, by how the wait for their peers ended; limit, ' +
+      'address-limit and failed had no port to wait at.',
+    {
+      labels: ['end'],
+      known: [['met'], ['timeout'], ['left'], ['limit'], ['address-limit'], ['failed']],
+    },
+  );
+  readonly bindStrangers = new Counter<readonly ['address' | 'rule']>(
+    'bind_strangers_total',
+    'Connections to ports of BIND that were reset: not the peer that was expected, or, where ' +
+      'anybody was, not one whom the rules allow.',
+    { labels: ['reason'], known: [['address'], ['rule']] },
   );
   readonly socksEnds = new Counter<readonly [SocksEnd]>(
     'socks_unfinished_total',
@@ -132,11 +156,14 @@ export class NodeCounters {
       this.fullHandshakes,
       this.refused,
       this.accepted,
+      this.plain,
       this.sessions,
       this.logins,
       this.loginWrites,
       this.passwords,
       this.replies,
+      this.binds,
+      this.bindStrangers,
       this.socksEnds,
       this.cut,
       this.tunnels,

@@ -1,5 +1,6 @@
 import type { MetricFamily, MetricValue } from '@argyle/host';
 import type { ReplicaStatus } from '@argyle/replica';
+import type { Binder } from './binder.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import { gauge } from './counter.ts';
 import type { NodeCounters } from './node-counters.ts';
@@ -9,6 +10,7 @@ export interface Measured {
   readonly counters: NodeCounters;
   readonly connections: ConnectionTable;
   readonly tunnels: Tunnels;
+  readonly binder: Binder;
   readonly status: ReplicaStatus;
 }
 
@@ -17,9 +19,11 @@ export function nodeMetrics({
   counters,
   connections,
   tunnels,
+  binder,
   status,
 }: Measured): readonly MetricFamily[] {
   const { forward, backward } = tunnels.bytes;
+  const plain = [...connections.open].filter(({ lineage }) => !lineage).length;
   return [
     ...counters.families(),
     gauge(
@@ -30,8 +34,10 @@ export function nodeMetrics({
     gauge(
       'connections_secure',
       'Connections whose TLS handshake has ended.',
-      connections.open.size,
+      connections.open.size - plain,
     ),
+    gauge('connections_plain', 'Connections that speak SOCKS5 without TLS.', plain),
+    gauge('binds', 'Ports that wait for their peers (BIND).', binder.waiting.size),
     gauge('tunnels', 'Open tunnels.', tunnels.open.size),
     counter('tunnel_bytes_total', 'Bytes relayed, by direction.', [
       { labels: { direction: 'to-destination' }, value: forward },

@@ -1,5 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import type { Endpoint, Host, Log, MetricFamily } from '@argyle/host';
+import { Binder } from './binder.ts';
+import type { ClientConnection } from './client-connection.ts';
 import { Dialer } from './dialer.ts';
 import { createFrontParts, type FrontParts } from './front-parts.ts';
 import { replicaOf, type NodeCache, type OpenCache } from './node-cache.ts';
@@ -9,11 +11,10 @@ import type { NodeOptions, UserEntry } from './options.ts';
 import { ProtectedEndpoints } from './protected-endpoints.ts';
 import { Revocations } from './revocations.ts';
 import { RuleBook } from './rule-book.ts';
-import type { SecureConnection } from './secure-connection.ts';
 import { SocksSession } from './socks-session.ts';
 import { TlsFront } from './tls-front.ts';
 import { Tunnels } from './tunnels.ts';
-import { cacheView, clusterView, sessionsView } from './views.ts';
+import { bindsView, cacheView, clusterView, sessionsView } from './views.ts';
 
 export interface NodeDependencies {
   readonly host: Host;
@@ -47,9 +48,10 @@ export class Node {
   readonly #parts: FrontParts;
   readonly #front: TlsFront;
   readonly #dialer: Dialer;
+  readonly #binder: Binder;
   readonly #revocations: Revocations;
   readonly #tunnels = new Tunnels();
-  readonly #sessions = new Map<SecureConnection, { socks: SocksSession; ended: Promise<void> }>();
+  readonly #sessions = new Map<ClientConnection, { socks: SocksSession; ended: Promise<void> }>();
   readonly #failed: (error: Error) => void;
   #state: State = 'new';
   #endpoint: Endpoint | undefined;
@@ -68,14 +70,24 @@ export class Node {
       failed: (error) => this.#cacheFailed(error),
     });
     this.#parts = createFrontParts(host, log, this.#cache, options);
-    this.#dialer = new Dialer(host, {
+    const reach = {
       rules: new RuleBook(options.rules),
-      protectedEndpoints: new ProtectedEndpoints(protectedBy(options), ownAddresses),
       connectMs: options.limits.connectMs,
       pulse: this.#parts.pulse,
-    });
+    };
+    const protectedEndpoints = new ProtectedEndpoints(protectedBy(options), ownAddresses);
+    this.#dialer = new Dialer(host, { ...reach, protectedEndpoints });
+    const { counters } = this.#parts;
+    this.#binder = new Binder(host, { ...reach, ...options.socks.bind, counters });
     this.#front = new TlsFront(
-      { ...this.#parts, secured: (connection) => this.#serve(connection) },
+      {
+        ...this.#parts,
+        secured: (connection) => this.#serve(connection),
+        plain: (connection) => {
+          counters.plain.add([]);
+          this.#serve(connection);
+        },
+      },
       {
         listen: options.listen,
         tls: options.tls,
@@ -168,6 +180,7 @@ export class Node {
       counters: this.#parts.counters,
       connections: this.#parts.connections,
       tunnels: this.#tunnels,
+      binder: this.#binder,
       status: this.#cache.status(),
     });
   }
@@ -177,6 +190,8 @@ export class Node {
     cache: () => cacheView(this.#cache.status()),
     sessions: ({ limit }: { readonly limit: number }) =>
       sessionsView(this.#host, this.#cache, limit),
+    binds: ({ limit }: { readonly limit: number }) =>
+      bindsView(this.#host, this.#binder.waiting, limit),
   };
 
   #stopped(): boolean {
@@ -199,7 +214,7 @@ export class Node {
     }
   }
 
-  #serve(connection: SecureConnection): void {
+  #serve(connection: ClientConnection): void {
     if (this.#state !== 'serving') {
       this.#cut(connection);
       return;
@@ -212,6 +227,7 @@ export class Node {
         users,
         counters,
         dialer: this.#dialer,
+        binder: this.#binder,
         methods: authentication.methods,
         limits,
         seat: (address) => this.#parts.connections.seat(address),
@@ -223,7 +239,7 @@ export class Node {
     this.#sessions.set(connection, { socks, ended });
   }
 
-  #cut(connection: SecureConnection): void {
+  #cut(connection: ClientConnection): void {
     this.#parts.counters.cut.add(['drain']);
     connection.cut();
   }

@@ -16,6 +16,7 @@ export interface NodeOptions {
   readonly rules: readonly Rule[];
   /** Never dialled, whatever the rules say: this node's own admin endpoint and others like it. */
   readonly protectedEndpoints: readonly Endpoint[];
+  readonly socks: SocksOptions;
   readonly limits: LimitOptions;
 }
 
@@ -63,12 +64,38 @@ export interface Rule {
   readonly users: readonly string[];
   readonly groups: readonly string[];
   readonly commands: readonly ('connect' | 'bind' | 'udp')[];
-  /** CIDR networks, matched against the address that would be dialled. */
+  /** CIDR networks, matched against the address that would be dialled or may connect. */
   readonly networks: readonly string[];
   /** Names or `*.suffix`, matched against the requested name. */
   readonly names: readonly string[];
-  /** Inclusive ranges. */
-  readonly ports: readonly { readonly from: number; readonly to: number }[];
+  readonly ports: readonly PortRange[];
+}
+
+export interface SocksOptions {
+  /** Source networks whose clients may speak SOCKS5 without TLS at the same port. */
+  readonly plainFrom: readonly string[];
+  readonly bind: BindOptions;
+}
+
+export interface BindOptions {
+  /** How long a port waits for its peer, from the first reply on. */
+  readonly waitMs: number;
+  /**
+   * Where peers are told to connect, for each family the first; if there is none, the address at
+   * which the client's own connection came in.
+   */
+  readonly addresses: readonly string[];
+  /** Undefined lets the system choose. */
+  readonly ports: PortRange | undefined;
+  /** Ports that may wait at once, in all and for one address of clients. */
+  readonly waiting: number;
+  readonly waitingPerAddress: number;
+}
+
+/** Inclusive. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface LimitOptions {

@@ -1,10 +1,10 @@
 import type { Log } from '@argyle/host';
 import type { SharedCache } from '@argyle/replica';
 import { SESSION_ID_BYTES } from './client-hello.ts';
+import type { ClientConnection } from './client-connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { Logins } from './logins.ts';
 import type { NodeCounters } from './node-counters.ts';
-import type { SecureConnection } from './secure-connection.ts';
 import { Table } from './tables.ts';
 
 export interface RevocationsContext {
@@ -60,7 +60,7 @@ export class Revocations {
     else this.#cut(connections.ofLineage(key), 'lineage');
   }
 
-  #cut(connections: readonly SecureConnection[], reason: 'lineage' | 'session' | 'user'): number {
+  #cut(connections: readonly ClientConnection[], reason: 'lineage' | 'session' | 'user'): number {
     for (const connection of connections) {
       this.#context.counters.cut.add([reason]);
       connection.cut();

@@ -1,21 +1,16 @@
 import type { TLSSocket } from 'node:tls';
+import type { Admission, ClientConnection } from './client-connection.ts';
 import type { ConnectionSessions } from './connection-sessions.ts';
 import type { HoldEnd } from './hold.ts';
 import type { StandingLogin } from './logins.ts';
-import type { LoginBasis, Protocol } from './node-counters.ts';
+import type { Protocol } from './node-counters.ts';
 import type { KeptSession } from './session-store.ts';
 
 /** RFC 7301: our client, which shares no TLS session among users. */
 export const ALPN_PROTOCOL = 'argyle/1';
 
-export interface Admission {
-  readonly basis: LoginBasis;
-  /** Undefined for whoever needed no name. */
-  readonly user: string | undefined;
-}
-
 /** A client whose TLS handshake has ended. */
-export class SecureConnection {
+export class SecureConnection implements ClientConnection {
   readonly socket: TLSSocket;
   /** As limits count it. */
   readonly address: string;

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { certificateDates } from './certificate-dates.ts';
 
 /** What a serialised OpenSSL session says of itself (`SSL_SESSION` in `ssl/ssl_asn1.c`). */
 export interface SessionFacts {
@@ -10,8 +11,6 @@ export interface SessionFacts {
 const TAG_SEQUENCE = 0x30;
 const TAG_INTEGER = 0x02;
 const TAG_PEER = 0xa3;
-/** `ASN1_TIME_print` of OpenSSL, which writes other words for what is no time. */
-const PRINTED_TIME = /^[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4} GMT$/;
 const PROTOCOLS = new Map<number, SessionFacts['protocol']>([
   [0x0303, 'TLSv1.2'],
   [0x0304, 'TLSv1.3'],
@@ -35,10 +34,7 @@ export function readSessionDer(der: Uint8Array): SessionFacts | undefined {
  */
 export function certificateEnd(der: Uint8Array): number {
   const certificate = readCertificate(der);
-  // The date of a text that is no time is whatever lay in memory.
-  if (!certificate || !PRINTED_TIME.test(certificate.validTo)) return 0;
-  const end = certificate.validToDate.getTime();
-  return end > 0 ? end : 0;
+  return Math.max(0, (certificate && certificateDates(certificate).to) ?? 0);
 }
 
 /** One line, such as `CN=laptop, O=Argyle`; undefined for a certificate that names nobody. */

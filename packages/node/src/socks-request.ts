@@ -1,9 +1,6 @@
 import { EventEmitter } from 'node:events';
 import Parser from 'socksv5/lib/server.parser.js';
-import type { Dialer, DialResult } from './dialer.ts';
-import type { Admission } from './secure-connection.ts';
 import type { ReplyName } from './socks-reply.ts';
-import type { Users } from './users.ts';
 
 export interface SocksRequest {
   readonly command: Parser.Request['cmd'];
@@ -39,19 +36,4 @@ export function parseRequest(bytes: Uint8Array): SocksRequest | ReplyName {
   stream.emit('data', bytes);
   parser.stop();
   return stream.rest > 0 ? 'failed' : parsed;
-}
-
-/** A connection to where the request leads, if whoever asks may go there. */
-export function dialRequest(
-  { dialer, users }: { readonly dialer: Dialer; readonly users: Users },
-  request: SocksRequest,
-  { user }: Admission,
-  signal: AbortSignal,
-): Promise<DialResult> {
-  const { command, destination, port } = request;
-  if (command !== 'connect') {
-    return Promise.resolve({ kind: 'refused', reply: 'command-not-supported' });
-  }
-  const groups = user === undefined ? [] : users.groups(user);
-  return dialer.dial({ command, destination, port, user, groups, signal });
 }

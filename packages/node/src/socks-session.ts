@@ -1,13 +1,16 @@
 import { openTunnel, type Host, type Tunnel } from '@argyle/host';
+import type { Socket } from 'node:net';
+import type { Binder } from './binder.ts';
 import { CarriedSession } from './carried-session.ts';
+import type { Admission, ClientConnection } from './client-connection.ts';
 import type { Seat } from './connection-table.ts';
 import type { Dialer } from './dialer.ts';
 import type { NodeCounters } from './node-counters.ts';
 import type { AuthenticationOptions, LimitOptions } from './options.ts';
-import type { Admission, SecureConnection } from './secure-connection.ts';
+import { openRequest, type Asker } from './open-request.ts';
 import { LOGIN_ACCEPTED, LOGIN_REFUSED } from './socks-login.ts';
 import { encodeReply, type ReplyName } from './socks-reply.ts';
-import { dialRequest, type SocksRequest } from './socks-request.ts';
+import type { SocksRequest } from './socks-request.ts';
 import { SocksStream, type ReadEnd } from './socks-stream.ts';
 import type { Users } from './users.ts';
 
@@ -16,6 +19,7 @@ export interface SocksContext {
   readonly users: Users;
   readonly counters: NodeCounters;
   readonly dialer: Dialer;
+  readonly binder: Binder;
   readonly methods: AuthenticationOptions['methods'];
   readonly limits: LimitOptions;
   /** A place for one more tunnel of that address, or why there is none. */
@@ -37,14 +41,14 @@ const METHOD_NO_ACCEPTABLE = 0xff;
  */
 export class SocksSession {
   readonly #context: SocksContext;
-  readonly #connection: SecureConnection;
+  readonly #connection: ClientConnection;
   readonly #stream: SocksStream;
   /** Once it is logged in, if it is our client. */
   #carried: CarriedSession | undefined;
   #requested = false;
   #draining = false;
 
-  constructor(context: SocksContext, connection: SecureConnection) {
+  constructor(context: SocksContext, connection: ClientConnection) {
     this.#context = context;
     this.#connection = connection;
     this.#stream = new SocksStream(context.host, connection.socket);
@@ -86,7 +90,17 @@ export class SocksSession {
     const request = await this.#stream.request(this.#context.limits.requestMs);
     if ('kind' in request) return this.#unfinished(request);
     this.#requested = true;
-    await this.#connect(request, admission);
+    const socket =
+      request.command === 'bind'
+        ? await this.#bind(request, admission)
+        : await this.#open(request, admission);
+    if (!socket) return;
+    const { host, counters, limits, opened } = this.#context;
+    const { idleMs } = limits;
+    const tunnel = openTunnel(host, this.#connection.socket, socket, { idleMs });
+    opened(tunnel);
+    const { reason } = await tunnel.closed;
+    counters.tunnels.add([reason]);
   }
 
   async #authenticate(methods: Uint8Array): Promise<Admission | undefined> {
@@ -118,8 +132,8 @@ export class SocksSession {
       this.#unfinished(login);
       return undefined;
     }
-    const { result, left } = await this.#stream.readOn((waits) =>
-      users.check(login.user, login.password, waits),
+    const { result, left } = await this.#stream.readOn((left) =>
+      users.check(login.user, login.password, () => !left.aborted),
     );
     counters.passwords.add([result]);
     if (left) {
@@ -137,28 +151,42 @@ export class SocksSession {
       return undefined;
     }
     const admission: Admission = { basis: 'password', user: login.user };
-    counters.loginWrites.add([await this.#connection.admit(admission)]);
+    const written = await this.#connection.admit(admission);
+    if (written) counters.loginWrites.add([written]);
     socket.write(LOGIN_ACCEPTED);
     return admission;
   }
 
-  async #connect(request: SocksRequest, admission: Admission): Promise<void> {
-    const { host, counters, limits, opened } = this.#context;
+  async #open(request: SocksRequest, admission: Admission): Promise<Socket | undefined> {
     const { socket } = this.#connection;
     const gone = new AbortController();
     const abort = () => gone.abort();
     socket.once('close', abort);
     if (socket.destroyed) abort();
-    const result = await dialRequest(this.#context, request, admission, gone.signal);
+    const opened = await openRequest(this.#context, request, this.#asker(admission, gone.signal));
     socket.off('close', abort);
-    if (result.kind === 'refused') return this.#refuse(result.reply);
-    const { localAddress = '0.0.0.0', localPort = 0 } = result.socket;
-    counters.replies.add(['succeeded']);
-    socket.write(encodeReply('succeeded', { address: localAddress, port: localPort }));
-    const tunnel = openTunnel(host, socket, result.socket, { idleMs: limits.idleMs });
-    opened(tunnel);
-    const { reason } = await tunnel.closed;
-    counters.tunnels.add([reason]);
+    return opened;
+  }
+
+  /** Who has nothing to send while it waits for a peer does not end before it has come. */
+  async #bind(request: SocksRequest, admission: Admission): Promise<Socket | undefined> {
+    const { result, left } = await this.#stream.readOn((signal) =>
+      openRequest(this.#context, request, this.#asker(admission, signal)),
+    );
+    if (left && !result) this.#stream.end();
+    return result;
+  }
+
+  #asker(admission: Admission, left: AbortSignal): Asker {
+    const { address, socket } = this.#connection;
+    return {
+      ...{ admission, address, left, localAddress: socket.localAddress ?? '' },
+      answer: (reply, bound) => {
+        const bytes = encodeReply(reply, bound);
+        if (reply === 'succeeded') socket.write(bytes);
+        else this.#stream.end(bytes);
+      },
+    };
   }
 
   #refuse(reply: ReplyName): void {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { Host } from '@argyle/host';
+import { watchLeaving, type Host } from '@argyle/host';
 import Parser from 'socksv5/lib/server.parser.js';
 import { LoginReader, type LoginProgress } from './socks-login.ts';
 import { socksRequest, type SocksRequest } from './socks-request.ts';
@@ -71,29 +71,15 @@ export class SocksStream {
     });
   }
 
-  /**
-   * Does work that a client waits for, and sees if it leaves meanwhile. Whoever has sent more
-   * waits for its answer, even if that was the last.
-   */
+  /** Does work that a client waits for, and sees if it leaves meanwhile. */
   async readOn<Result>(
-    work: (waits: () => boolean) => Promise<Result>,
+    work: (left: AbortSignal) => Promise<Result>,
   ): Promise<{ readonly result: Result; readonly left: boolean }> {
-    const stream = this.#stream;
-    let left = stream.destroyed;
-    const leave = () => (left = true);
-    const stop = () => {
-      stream.off('data', keep).off('end', leave).off('close', leave);
-      stream.pause();
-    };
-    const keep = (bytes: Buffer) => {
-      stop();
-      stream.once('close', leave);
-      stream.unshift(bytes);
-    };
-    stream.on('data', keep).once('end', leave).once('close', leave).resume();
-    const result = await work(() => !left);
+    const leaving = new AbortController();
+    const stop = watchLeaving(this.#stream, () => leaving.abort());
+    const result = await work(leaving.signal);
     stop();
-    return { result, left };
+    return { result, left: leaving.signal.aborted };
   }
 
   /** Ends the connection once `last` is sent, and in any case soon. */

@@ -14,6 +14,7 @@ import { Handshake, type HandshakeContext } from './handshake.ts';
 import type { ConnectionRefusal, NodeCounters } from './node-counters.ts';
 import { NodeError } from './node-error.ts';
 import type { TlsOptions } from './options.ts';
+import { PLAIN_FIRST_BYTE, PlainConnection, type PlainSources } from './plain-connection.ts';
 import { ALPN_PROTOCOL, type SecureConnection } from './secure-connection.ts';
 
 /** Equal at all nodes, or nothing is shared; by default it is a hash of the process's arguments. */
@@ -49,6 +50,9 @@ export interface FrontContext extends HandshakeContext {
   readonly pulse: Pulse;
   /** Owns the connection from now on. */
   readonly secured: (connection: SecureConnection) => void;
+  /** The same for one without TLS, which only these sources may have. */
+  readonly plain: (connection: PlainConnection) => void;
+  readonly plainSources: PlainSources;
 }
 
 /**
@@ -122,10 +126,15 @@ export class TlsFront {
     const reader = new ClientHelloReader();
     const left = () => this.#refuse(raw, 'closed');
     const read = (chunk: Buffer) => {
+      const plain = raw.bytesRead === chunk.length && chunk[0] === PLAIN_FIRST_BYTE;
       const progress = reader.push(chunk);
       if (progress.kind === 'incomplete') return;
       raw.off('data', read).off('end', left).off('close', left);
       raw.pause();
+      if (plain) {
+        this.#acceptPlain(raw, seat, chunk);
+        return;
+      }
       if (progress.kind === 'refused') {
         this.#refuse(raw, progress.reason);
         return;
@@ -134,6 +143,17 @@ export class TlsFront {
       this.#handOver(raw, new Handshake(this.#context, progress.hello, seat.address));
     };
     raw.on('data', read).once('end', left).prependOnceListener('close', left);
+  }
+
+  #acceptPlain(raw: Socket, seat: Seat, chunk: Buffer): void {
+    const { connections, plain, plainSources } = this.#context;
+    if (!plainSources.include(raw.remoteAddress)) return this.#refuse(raw, 'plain');
+    this.#settle(raw);
+    raw.unshift(chunk);
+    const connection = new PlainConnection(raw, seat.address);
+    connections.add(connection);
+    raw.once('close', () => connections.remove(connection));
+    plain(connection);
   }
 
   #handOver(raw: Socket, handshake: Handshake): void {

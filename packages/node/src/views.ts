@@ -1,5 +1,6 @@
-import type { Host } from '@argyle/host';
+import type { Endpoint, Host } from '@argyle/host';
 import type { ReplicaStatus, SharedCache } from '@argyle/replica';
+import type { WaitingBind } from './binder.ts';
 import { wallTime } from './hold.ts';
 import { decodeLoginRecord } from './login-record.ts';
 import { certificateSubject, readSessionDer } from './session-der.ts';
@@ -53,6 +54,34 @@ export function sessionsView(host: Host, cache: SharedCache, limit: number): rea
       boundInSeconds: seconds(record.boundAt - now),
     };
   });
+}
+
+export interface BindRow {
+  /** Where the peer is to connect. */
+  readonly endpoint: string;
+  readonly user: string | undefined;
+  /** Addresses of the peer; empty when anybody may come whom the rules allow. */
+  readonly expected: readonly string[];
+  readonly ageSeconds: number;
+}
+
+/** The ports that wait for their peers. */
+export function bindsView(
+  host: Host,
+  waiting: Iterable<WaitingBind>,
+  limit: number,
+): readonly BindRow[] {
+  const now = host.now();
+  return [...waiting].slice(0, limit).map(({ endpoint, user, expected, since }) => ({
+    endpoint: formatEndpoint(endpoint),
+    user,
+    expected,
+    ageSeconds: seconds(now - since),
+  }));
+}
+
+function formatEndpoint({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function shortened(bytes: Uint8Array): string {

@@ -24,7 +24,7 @@ export async function startFront(cache: FakeCache, options: NodeOptions): Promis
     connection.socket.resume();
   };
   const front = new TlsFront(
-    { ...parts, secured },
+    { ...parts, secured, plain: (connection) => connection.cut() },
     {
       listen: options.listen,
       tls: options.tls,

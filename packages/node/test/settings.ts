@@ -46,6 +46,10 @@ export function settings(pki: Pki, name = 'node-1'): NodeOptions {
     authentication: { methods: ['none', 'password'], users: new Map() },
     rules: [],
     protectedEndpoints: [],
+    socks: {
+      plainFrom: [],
+      bind: { waitMs: 10_000, addresses: [], ports: undefined, waiting: 8, waitingPerAddress: 4 },
+    },
     limits: {
       connections: 100,
       connectionsPerAddress: 100,

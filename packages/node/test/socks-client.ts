@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { CHUNK_HEADER_BYTES, ChunkKind, TUNNEL_MAX, type ChunkKindName } from '@argyle/host';
 import { parseAddress } from '../src/network.ts';
 import { ALPN_PROTOCOL } from '../src/secure-connection.ts';
+import type { ByteClient } from './byte-client.ts';
 import type { Pki } from './pki.ts';
 import { TlsClient } from './tls-client.ts';
 
@@ -12,12 +13,13 @@ export const NONE = 0x00;
 export const PASSWORD = 0x02;
 
 /** The client's side of SOCKS5, one step at a time. */
-export class SocksClient {
-  readonly tls: TlsClient;
+export class SocksClient<Client extends ByteClient = TlsClient> {
+  /** TLS, or what is in place of it. */
+  readonly tls: Client;
   /** The newest. */
   #tunnel = 0;
 
-  constructor(tls: TlsClient) {
+  constructor(tls: Client) {
     this.tls = tls;
   }
 
@@ -43,9 +45,14 @@ export class SocksClient {
     return status;
   }
 
-  /** The reply's code and the bound address. */
+  /** The (first) reply's code and the bound address. */
   async request(command: number, destination: string, port: number) {
     this.tls.write(requestBytes(command, destination, port));
+    return this.reply();
+  }
+
+  /** The one reply, or of a BIND each. */
+  async reply() {
     const [, code = -1, , type] = await this.tls.read(4);
     const address = await this.tls.read(type === 4 ? 16 : 4);
     const boundPort = (await this.tls.read(2)).readUInt16BE();

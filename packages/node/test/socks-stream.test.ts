@@ -11,21 +11,21 @@ function stream() {
 
 t.test('work is told when who waits for it has left', async (t) => {
   const { peer, socks } = stream();
-  const { result, left } = await socks.readOn(async (waits) => {
-    const before = waits();
+  const { result, left } = await socks.readOn(async (left) => {
+    const before = left.aborted;
     peer.end();
-    while (waits()) await new Promise((resolve) => setImmediate(resolve));
+    while (!left.aborted) await new Promise((resolve) => setImmediate(resolve));
     return before;
   });
-  t.strictSame([result, left], [true, true]);
+  t.strictSame([result, left], [false, true]);
 });
 
 t.test('who has said more waits for an answer, even if that was the last', async (t) => {
   const { own, peer, socks } = stream();
   peer.end('more');
-  const { left } = await socks.readOn(async (waits) => {
+  const { left } = await socks.readOn(async (left) => {
     for (let turn = 0; turn < 10; turn += 1) await new Promise((next) => setImmediate(next));
-    return waits();
+    return left.aborted;
   });
   t.equal(left, false);
   t.equal(String(own.read()), 'more', 'and it is not lost');

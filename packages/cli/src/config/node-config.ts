@@ -90,7 +90,7 @@ function readFiles(document: ConfigDocument, material: Material, findings: Findi
 }
 
 function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions {
-  const { tls, group, sessions, limits } = said;
+  const { tls, group, sessions, socks, limits } = said;
   return {
     name: said.name ?? hostname(),
     listen: said.listen,
@@ -124,6 +124,16 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
     authentication: { methods: said.authentication.methods, users: files.users },
     rules: said.rules,
     protectedEndpoints: [said.admin, ...said.protected.flat()],
+    socks: {
+      plainFrom: socks.plainFrom,
+      bind: {
+        waitMs: socks.bind.wait,
+        addresses: socks.bind.addresses,
+        ports: socks.bind.ports,
+        waiting: socks.bind.waiting,
+        waitingPerAddress: socks.bind.waitingPerAddress,
+      },
+    },
     limits: {
       connections: limits.connections,
       connectionsPerAddress: limits.connectionsPerAddress,

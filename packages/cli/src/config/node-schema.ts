@@ -12,6 +12,8 @@ import {
   memberEndpoint,
   namePattern,
   network,
+  oneOfEachFamily,
+  ownAddress,
   portRange,
   size,
   text,
@@ -98,6 +100,20 @@ export const nodeSchema = z.strictObject({
       connect: duration('100ms', '5m').prefault('10s'),
       idle: duration('1s', '7d').prefault('1h'),
       drain: duration('0ms', '1h').prefault('10s'),
+    })
+    .prefault({}),
+  socks: z
+    .strictObject({
+      plainFrom: list(network()),
+      bind: z
+        .strictObject({
+          wait: duration('1s', '1h').prefault('2m'),
+          addresses: list(ownAddress()).refine(oneOfEachFamily, 'one address of each family'),
+          ports: portRange().optional(),
+          waiting: count(1, 65_535).prefault(256),
+          waitingPerAddress: count(1, 65_535).prefault(32),
+        })
+        .prefault({}),
     })
     .prefault({}),
   log: z

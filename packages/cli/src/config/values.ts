@@ -106,6 +106,19 @@ export function groupEndpoint() {
   });
 }
 
+export function ownAddress() {
+  return string('an address that peers can reach, such as 192.0.2.1', (found) =>
+    isIP(found) !== 0 && !UNREACHABLE.has(found) && !found.includes('%') ? found : undefined,
+  );
+}
+
+/** Whoever is told one of these connects to himself. */
+const UNREACHABLE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+export function oneOfEachFamily(addresses: readonly string[]): boolean {
+  return new Set(addresses.map(isIP)).size === addresses.length;
+}
+
 /** One address with a port or a range of ports. */
 export function endpoints() {
   return string('an address and a port or a range, such as 127.0.0.1:12080-12143', (found) => {
