@@ -1,4 +1,5 @@
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
+import { certificateDates } from '@argyle/node';
 
 /** A thing, or what was found instead of it, without quoting a secret. */
 export type Checked<Thing> = Thing | { readonly found: string };
@@ -39,17 +40,18 @@ export function readCrls(pem: string): Checked<readonly string[]> {
 
 /** Why a certificate cannot be used today, if it cannot. */
 export function outOfDate(certificate: X509Certificate, nowMs: number): string | undefined {
-  const { validFromDate, validToDate } = certificate;
-  if (nowMs >= validToDate.getTime())
-    return `a certificate that expired on ${validToDate.toISOString()}`;
-  if (nowMs < validFromDate.getTime())
-    return `a certificate that is not valid before ${validFromDate.toISOString()}`;
-  return undefined;
+  const { from, to } = certificateDates(certificate);
+  if (from === undefined || to === undefined) return 'a certificate whose dates cannot be read';
+  if (nowMs >= to) return `a certificate that expired on ${new Date(to).toISOString()}`;
+  if (nowMs >= from) return undefined;
+  return `a certificate that is not valid before ${new Date(from).toISOString()}`;
 }
 
-/** A sentence to warn with when a certificate ends soon. */
+/** A sentence to warn with when a certificate ends soon; none for one without an end. */
 export function endsSoon(certificate: X509Certificate, nowMs: number): string | undefined {
-  const days = Math.floor((certificate.validToDate.getTime() - nowMs) / DAY_MS);
+  const { to } = certificateDates(certificate);
+  if (to === undefined) return undefined;
+  const days = Math.floor((to - nowMs) / DAY_MS);
   return days < EXPIRY_WARNING_DAYS ? `expires in ${days} days` : undefined;
 }
 
