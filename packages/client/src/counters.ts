@@ -1,5 +1,5 @@
 export type Outcome =
-  /** A tunnel was opened. */
+  /** A tunnel was opened; of a BIND, when the peer has come. */
   | 'connected'
   /** A node answered with a failure, which was passed on. */
   | 'refused'

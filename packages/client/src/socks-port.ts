@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { Pulse, type Endpoint, type Host, type Log, type Tunnel } from '@argyle/host';
+import { Pulse, watchLeaving, type Endpoint, type Host, type Log, type Tunnel } from '@argyle/host';
 import type { Answered, Cluster } from './cluster.ts';
 import type { Counters, Outcome } from './counters.ts';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { endpointLabel } from './label.ts';
 import type { ClientOptions } from './options.ts';
-import { RequestReader, type ReadFault } from './request-reader.ts';
-import { SUCCEEDED } from './socks-dialogue.ts';
+import { RequestReader, type LocalRequest, type ReadFault } from './request-reader.ts';
+import { decodeReply, SUCCEEDED, type Reply } from './socks-dialogue.ts';
 
 export interface TunnelTotals {
   readonly open: number;
@@ -32,7 +32,7 @@ const PULSE_MS = 15_000;
 /** The cluster, as far as a port needs it. */
 export type Requests = Pick<Cluster, 'ask'>;
 
-/** Plain SOCKS5 for applications: CONNECT, no authentication. */
+/** Plain SOCKS5 for applications: CONNECT and BIND, no authentication. */
 export class SocksPort {
   readonly #host: Host;
   readonly #log: Log;
@@ -119,12 +119,11 @@ export class SocksPort {
     const read = await readRequest(socket);
     late();
     if (typeof read === 'string') this.#turnAway(socket, read);
-    else if (read.command !== 'connect') {
-      this.#finish(socket, 'unsupported', COMMAND_NOT_SUPPORTED);
-    } else await this.#connect(socket, read.bytes);
+    else if (read.command === 'udp') this.#finish(socket, 'unsupported', COMMAND_NOT_SUPPORTED);
+    else await this.#request(socket, read);
   }
 
-  async #connect(socket: Socket, request: Uint8Array): Promise<void> {
+  async #request(socket: Socket, { command, bytes }: LocalRequest): Promise<void> {
     const controller = new AbortController();
     const cancel = this.#host.after(this.#options.limits.requestMs, () => {
       controller.abort(new ClientError('timeout', 'no answer within the time of a request'));
@@ -133,15 +132,20 @@ export class SocksPort {
     socket.once('close', left);
     this.#requests.add(controller);
     try {
-      const { reply, tunnel } = await this.#cluster.ask(request, controller.signal);
-      if (reply.code === SUCCEEDED && !socket.destroyed) {
+      const { reply, tunnel } = await this.#cluster.ask(bytes, controller.signal);
+      cancel();
+      const last =
+        command === 'bind' && reply.code === SUCCEEDED
+          ? await this.#meet(socket, { reply, tunnel }, controller)
+          : reply;
+      if (last.code === SUCCEEDED && !socket.destroyed) {
         this.#count('connected');
-        socket.write(reply.bytes);
+        socket.write(last.bytes);
         this.#join(socket, tunnel);
       } else {
         tunnel.abort();
         this.#count(socket.destroyed ? 'abandoned' : 'refused');
-        this.#end(socket, reply.bytes);
+        this.#end(socket, last.bytes);
       }
     } catch (error) {
       const { code } = failureOf(error);
@@ -152,6 +156,39 @@ export class SocksPort {
       this.#requests.delete(controller);
       socket.off('close', left);
       cancel();
+    }
+  }
+
+  /**
+   * Passes the first reply to a BIND on, and waits for the second. The node bounds the wait; this
+   * bound is for one that says nothing any more.
+   */
+  async #meet(
+    socket: Socket,
+    { reply, tunnel }: Answered,
+    controller: AbortController,
+  ): Promise<Reply> {
+    const { signal } = controller;
+    socket.write(reply.bytes);
+    const cancel = this.#host.after(this.#options.limits.idleMs, () => {
+      controller.abort(new ClientError('timeout', 'no peer, and no word of the node'));
+    });
+    const unwatch = watchLeaving(socket, () => {
+      controller.abort(new ClientError('stopped', 'the application left'));
+    });
+    const abort = () => tunnel.abort();
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    try {
+      const bytes = await tunnel.repliedAgain;
+      const second = bytes && decodeReply(bytes);
+      if (second) return second;
+      tunnel.abort();
+      throw signal.aborted ? failureOf(signal.reason) : new ClientError('closed', 'the node left');
+    } finally {
+      cancel();
+      unwatch();
+      signal.removeEventListener('abort', abort);
     }
   }
 

@@ -27,9 +27,9 @@ export interface FakeNodeOptions {
 
 /**
  * `connect`: dials the destination. `hold`: never answers. `hang-up`: the destination ends at once.
- * A number: answers with that failure.
+ * A number: answers with that failure. `bind`: answers a success and leaves the rest to `meet`.
  */
-export type Behaviour = 'connect' | 'hold' | 'hang-up' | number;
+export type Behaviour = 'connect' | 'hold' | 'hang-up' | 'bind' | number;
 
 /**
  * A node reduced to what a client sees of it: TLS with shared sessions, one greeting, a password
@@ -47,6 +47,8 @@ export class FakeNode {
   /** Requests as they came, and the client's port of the connection each came by. */
   readonly requests: Buffer[] = [];
   readonly requestedBy: number[] = [];
+  /** Tunnels of BIND that wait for their peers. */
+  readonly binds: CarriedTunnel[] = [];
   readonly options: FakeNodeOptions;
   readonly sockets = new Set<TLSSocket>();
   readonly #targets = new Set<Socket>();
@@ -166,13 +168,22 @@ export class FakeNode {
     const { behaviour } = this;
     if (behaviour === 'hold') return;
     if (typeof behaviour === 'number') tunnel.answer(reply(behaviour));
-    else {
+    else if (behaviour === 'bind') {
+      tunnel.answer(reply(0));
+      this.binds.push(tunnel);
+    } else {
       const target = behaviour === 'connect' ? await this.#connect(request) : hungUp();
       tunnel.answer(reply(target ? 0 : 5));
       if (!target) return;
       if (this.early.length > 0) target.unshift(this.early);
       tunnel.join(target, { idleMs: Infinity });
     }
+  }
+
+  /** The second reply to a BIND: a peer that says something and ends, or that failure. */
+  meet(tunnel: CarriedTunnel, peer: Duplex | number): void {
+    tunnel.answer(reply(typeof peer === 'number' ? peer : 0));
+    if (typeof peer !== 'number') tunnel.join(peer, { idleMs: Infinity });
   }
 
   async #connect(request: Buffer): Promise<Socket | undefined> {
