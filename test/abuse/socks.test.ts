@@ -86,6 +86,22 @@ t.test('whole and then gone, whatever was on the way', async (t) => {
   sumsUp(t, counted!);
 });
 
+t.test('a port that waits goes with who asked for it, however he goes', async (t) => {
+  const words = Buffer.concat([greeting(METHOD_NONE), Buffer.of(5, 2, 0, 1, 127, 0, 0, 1, 0, 21)]);
+  const cases = ENDINGS.filter((ending) => ending !== 'silence').flatMap((ending) =>
+    [0, 1, 2, 3].map(() => async () => {
+      const peer = await Peer.tls(cluster.nodePort, cluster.ca);
+      peer.send(words);
+      await peer.read(METHOD_REPLY_BYTES + REPLY_BYTES);
+      await peer.leave(ending);
+    }),
+  );
+  const connections = cases.length;
+  const [counted] = await survives(t, [atNode], () => atOnce(connections, 4, () => cases.pop()!()));
+  t.same(nonZero(counted!.by('binds_total')), { left: connections });
+  t.same(nonZero(counted!.by('socks_requests_total')), { succeeded: connections + 1 });
+});
+
 t.test('byte by byte it is served', async (t) => {
   const [counted] = await survives(t, [atNode], async () => {
     for (const words of OPEN) {
@@ -113,7 +129,8 @@ t.test('what is no SOCKS, in one piece and byte by byte', async (t) => {
     [Buffer.concat([greeting(METHOD_PASSWORD), login('nobody', 'guess')]), 'bad-password'],
     [behind(Buffer.of(4, 1, 0, 80, 127, 0, 0, 1, 0)), 'malformed'],
     [behind(Buffer.of(5, 9, 0, 1, 127, 0, 0, 1, 0, 80)), 'command-not-supported'],
-    [behind(Buffer.of(5, 2, 0, 1, 127, 0, 0, 1, 0, 80)), 'command-not-supported'],
+    [behind(Buffer.of(5, 2, 0, 1, 10, 0, 0, 1, 0, 80)), 'not-allowed'],
+    [behind(Buffer.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 80)), 'not-allowed'],
     [behind(Buffer.of(5, 1, 0, 9, 127, 0, 0, 1, 0, 80)), 'address-type-not-supported'],
     [behind(Buffer.of(5, 1, 0, 3, 0, 0, 80)), 'host-unreachable'],
     [behind(Buffer.of(5, 1, 0, 1, 127, 0, 0, 1, 0, 0)), 'not-allowed'],
