@@ -42,8 +42,10 @@ const SCANNERS: Readonly<Record<string, Buffer>> = {
   'a hello too long': hex('160301400001ffffff' + '00'.repeat(40)),
 };
 
-/** What a node counts when it is not the first byte that it refuses. */
+/** What a node counts when it is not that the first byte is not one of TLS. */
 const REASONS: Readonly<Record<string, string>> = {
+  'SOCKS5 in clear': 'plain',
+  'SOCKS5 in clear with a request': 'plain',
   'an empty handshake record': 'malformed',
   'a handshake record too long': 'malformed',
   'a ServerHello': 'not-hello',
