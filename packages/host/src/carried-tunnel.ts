@@ -17,6 +17,11 @@ export interface Outlet {
   left(tunnel: number): void;
 }
 
+interface Unsent {
+  readonly bytes: Buffer;
+  readonly memory: ReadBuffer;
+}
+
 /** SOCKS5's code of success, the second byte of a reply (RFC 1928 §6). */
 const SUCCEEDED = 0;
 const NO_REPLY = Promise.resolve(undefined);
@@ -44,7 +49,7 @@ export class CarriedTunnel implements Tunnel {
   readonly #window: ReceiveWindow;
   readonly #credit = new SendCredit();
   /** What the socket has said and may not leave yet: it is not read on before. */
-  #unsent: { readonly bytes: Buffer; readonly memory: ReadBuffer } | undefined;
+  #unsent: Unsent | undefined;
   #carrierFull = false;
   /** What takes each reply that is still to come. */
   readonly #awaited: ((reply: Buffer | undefined) => void)[] = [];
@@ -191,17 +196,18 @@ export class CarriedTunnel implements Tunnel {
   /** Sends what credit and carrier allow, and reads on when that was all. */
   #pump(): void {
     if (!this.#onCarrier) return;
-    const { bytes, memory } = this.#unsent ?? {};
-    if (bytes && memory && !this.#carrierFull && this.#credit.leftBytes > 0) {
-      const part = bytes.subarray(0, this.#credit.leftBytes);
-      const rest = bytes.subarray(part.length);
-      this.#unsent = rest.length > 0 ? { bytes: rest, memory } : undefined;
-      this.#credit.spend(part.length);
-      this.#send('data', part, memory.use());
-      if (rest.length === 0) memory.done();
-    }
+    if (this.#unsent && !this.#carrierFull) this.#sendOf(this.#unsent);
     if (!this.#unsent && this.#ended.said && !this.#ended.sent) this.#sendEnd();
     this.#regulate();
+  }
+
+  #sendOf({ bytes, memory }: Unsent): void {
+    const spent = this.#credit.spend(bytes.length);
+    if (spent === 0) return;
+    const rest = bytes.subarray(spent);
+    this.#unsent = rest.length > 0 ? { bytes: rest, memory } : undefined;
+    this.#send('data', bytes.subarray(0, spent), memory.use());
+    if (!this.#unsent) memory.done();
   }
 
   #sendEnd(): void {
@@ -225,7 +231,7 @@ export class CarriedTunnel implements Tunnel {
   }
 
   #regulate(): void {
-    const full = this.#unsent || this.#carrierFull || this.#credit.leftBytes === 0;
+    const full = this.#unsent || this.#carrierFull || !this.#credit.open;
     if (full) this.#socket?.pause();
     else this.#socket?.resume();
   }

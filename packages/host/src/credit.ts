@@ -3,12 +3,22 @@
  * its own window and holds up no other (packages/node/PROTOCOL.md, "Credit").
  */
 
-/** What each direction of a tunnel may send before the first CREDIT. */
-export const FIRST_WINDOW_BYTES = 64 * 1024;
+/**
+ * What each direction of a tunnel may send before the first CREDIT: twice what a socket gives at a
+ * time, so that nothing needs to be cut.
+ */
+export const FIRST_WINDOW_BYTES = 128 * 1024;
+/** Up to here a window grows also while its socket is slow: small ones cost processor time. */
+const WINDOW_BYTES_EAGER = 256 * 1024;
 /** Greater: more memory for a receiver that turns slow; smaller: less speed over long ways. */
 const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /** By which the windows of a connection may have grown in all. */
 const GROWTH_BYTES_MAX = 8 * 1024 * 1024;
+/**
+ * Less is not cut off from what is to be sent (RFC 9293 §3.8.6.2.1). A receiver keeps back less
+ * than half of its window, so this much comes by itself.
+ */
+const WORTHWHILE_BYTES = FIRST_WINDOW_BYTES / 2;
 /** A peer that grants more than this in one direction makes no sense. */
 const CREDIT_BYTES_MAX = 2 ** 31;
 
@@ -44,8 +54,9 @@ export class ReceiveWindow {
   received(bytes: number, waiting: boolean): boolean {
     if (bytes > this.#openBytes) return false;
     this.#openBytes -= bytes;
-    // It had to stop although everything it sent was taken at once: the way is long.
-    if (this.#openBytes === 0 && !waiting) this.#tooSmall = true;
+    // If it had to stop although everything it sent was taken at once, the way is long.
+    const grows = !waiting || this.#windowBytes < WINDOW_BYTES_EAGER;
+    if (this.#openBytes < WORTHWHILE_BYTES && grows) this.#tooSmall = true;
     return true;
   }
 
@@ -79,12 +90,17 @@ export class ReceiveWindow {
 export class SendCredit {
   #leftBytes = FIRST_WINDOW_BYTES;
 
-  get leftBytes(): number {
-    return this.#leftBytes;
+  /** More may leave, if there is enough of it. */
+  get open(): boolean {
+    return this.#leftBytes >= WORTHWHILE_BYTES;
   }
 
-  spend(bytes: number): void {
-    this.#leftBytes -= bytes;
+  /** How many of so many bytes may leave now; what is answered is spent. */
+  spend(wantedBytes: number): number {
+    const spent = Math.min(wantedBytes, this.#leftBytes);
+    if (spent < wantedBytes && !this.open) return 0;
+    this.#leftBytes -= spent;
+    return spent;
   }
 
   /** False for what no receiver grants. */

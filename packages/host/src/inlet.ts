@@ -5,7 +5,9 @@ import type { ReadBuffer } from './read-buffer.ts';
  * Smaller parts that have to wait are copied together: a peer may send them one by one, and each
  * would hold the memory of a whole read.
  */
-const COPY_BYTES_MAX = 16 * 1024;
+const COPY_BYTES_MAX = 4 * 1024;
+/** Of what is copied together. */
+const COPIES_BYTES = 16 * 1024;
 
 interface Part {
   readonly bytes: Buffer;
@@ -51,12 +53,12 @@ export class Inlet {
 
   #copy(bytes: Buffer): void {
     const last = this.#parts.at(-1);
-    if (last && !last.memory && last.used + bytes.length <= COPY_BYTES_MAX) {
+    if (last && !last.memory && last.used + bytes.length <= COPIES_BYTES) {
       bytes.copy(last.bytes, last.used);
       last.used += bytes.length;
       return;
     }
-    const copy = Buffer.allocUnsafeSlow(COPY_BYTES_MAX);
+    const copy = Buffer.allocUnsafeSlow(COPIES_BYTES);
     bytes.copy(copy);
     this.#parts.push({ bytes: copy, used: bytes.length, memory: undefined });
   }
