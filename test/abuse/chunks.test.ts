@@ -19,7 +19,7 @@ const TUNNELS = 50;
 const FLOOD = 2_000_000;
 const CUT_MS = 60_000;
 const OURS = { ALPNProtocols: ['argyle/1'] };
-const [DATA, END, RESET, REQUEST, REPLY] = [0, 1, 2, 5, 6] as const;
+const [DATA, END, RESET, CREDIT, REQUEST, REPLY] = [0, 1, 2, 3, 4, 5] as const;
 const HEADER_BYTES = 8;
 const WORDS = Buffer.from('said in a chunk');
 t.setTimeout(FULL ? 300_000 : 90_000);
@@ -61,7 +61,9 @@ t.test('chunks that make no sense break off what the connection carries', async 
     Buffer.of(DATA, 0, 0, 1, 0, 0x10, 0, 1),
     chunk(DATA, 0, WORDS),
     chunk(END, 1, WORDS),
-    chunk(7, 1),
+    chunk(CREDIT, 1),
+    chunk(CREDIT, 1, Buffer.alloc(5)),
+    chunk(6, 1),
     Buffer.alloc(HEADER_BYTES, 255),
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
     chunk(REQUEST, 1, request(silent.port)),
@@ -85,6 +87,8 @@ t.test('chunks that make no sense in a tunnel break it off, and no other', async
     Buffer.concat([ENDED, ENDED]),
     chunk(REPLY, 1, Buffer.of(5, 0)),
     chunk(REPLY, 1, Buffer.of(5, 1)),
+    chunk(CREDIT, 1, Buffer.alloc(4)),
+    chunk(CREDIT, 1, Buffer.alloc(4, 255)),
   ];
   const [counted] = await survives(t, [atNode], async () => {
     for (const bytes of senseless) {
@@ -110,7 +114,8 @@ t.test('what comes for no tunnel is ignored', async (t) => {
     const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
     peer.send(greeting(METHOD_NONE));
     await peer.read(2);
-    for (const kind of [END, RESET, 3, 4]) peer.send(chunk(kind, 9));
+    for (const kind of [END, RESET]) peer.send(chunk(kind, 9));
+    peer.send(chunk(CREDIT, 9, Buffer.alloc(4, 255)));
     peer.send(chunk(DATA, 9, WORDS));
     peer.send(chunk(REPLY, 9, WORDS));
     await asked(peer, 1, echo.port);
@@ -151,6 +156,7 @@ t.test(`${RANDOM} connections of random chunks`, async (t) => {
           chunk(DATA, id, bytes),
           chunk(REQUEST, id, request(echo.port)),
           chunk(random.below(8), id),
+          chunk(CREDIT, id, Buffer.from(random.bytes(4))),
         ]);
       });
       peer.send(Buffer.concat(parts), random.pick([Infinity, 7]));
