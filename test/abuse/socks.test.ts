@@ -43,7 +43,9 @@ t.test('cut at any byte, with every kind of end', async (t) => {
   const cases: (() => Promise<void>)[] = [];
   for (const version of VERSIONS) {
     for (const pieceBytes of PIECES) {
-      for (const words of [...OPEN, WITH_PASSWORD]) {
+      // What our client says after its login are chunks.
+      const ours = version.ALPNProtocols !== undefined;
+      for (const words of ours ? [WITH_PASSWORD] : [...OPEN, WITH_PASSWORD]) {
         for (let cut = 0; cut < words.length; cut += 1) {
           for (const ending of ENDINGS) {
             if (ending === 'silence' && cut % SILENT_EACH !== 0) continue;
