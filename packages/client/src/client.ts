@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { Endpoint, Host, Log, MetricFamily } from '@argyle/host';
+import type { Endpoint, Host, Log, MetricFamily, Resolve } from '@argyle/host';
 import { Cluster } from './cluster.ts';
 import { Counters } from './counters.ts';
 import { ClientError } from './errors.ts';
@@ -23,11 +23,12 @@ export class Client {
   #listening: Endpoint;
 
   /** Throws a ClientError `configuration` when the options cannot work. */
-  constructor(host: Host, log: Log, options: ClientOptions) {
+  constructor(host: Host, log: Log, options: ClientOptions, resolve: Resolve) {
     this.#options = options;
     this.#listening = options.listen;
     const secureContext = secure(options);
-    this.#cluster = new Cluster(host, log, options, secureContext, this.#counters);
+    const counters = this.#counters;
+    this.#cluster = new Cluster({ host, log, counters, resolve }, options, secureContext);
     this.#port = new SocksPort(host, log, options, this.#counters, this.#cluster);
     this.views = { cluster: () => clusterView(this.#facts) };
   }
@@ -55,11 +56,16 @@ export class Client {
   }
 
   readiness(): { readonly ready: boolean; readonly reason: string } {
-    const { anyReached, nodes } = this.#cluster.status();
+    const { anyReached, nodes, names } = this.#cluster.status();
     if (anyReached) return { ready: true, reason: '' };
-    const failed = nodes.flatMap(({ label, lastFailure }) =>
-      lastFailure ? [`${label}: ${lastFailure.message}`] : [],
-    );
+    const failed = [
+      ...nodes.flatMap(({ label, lastFailure }) =>
+        lastFailure ? [`${label}: ${lastFailure.message}`] : [],
+      ),
+      ...names.flatMap(({ name, failure }) =>
+        failure === undefined ? [] : [`${name}: ${failure}`],
+      ),
+    ];
     const details = failed.length > 0 ? ` (${failed.join('; ')})` : ' yet';
     return { ready: false, reason: `no node was reached${details}` };
   }

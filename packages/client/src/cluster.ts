@@ -1,15 +1,15 @@
 import { setMaxListeners } from 'node:events';
 import type { SecureContext } from 'node:tls';
-import type { CarriedTunnel, Cancel, Host, Log } from '@argyle/host';
+import type { CarriedTunnel, Cancel, Host, Log, Resolve } from '@argyle/host';
+import type { NameStatus } from './address-book.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { Connector } from './connector.ts';
 import type { Counters } from './counters.ts';
-import { ClientError, isTransient, type ClientErrorCode } from './errors.ts';
+import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { hedged } from './hedge.ts';
-import { endpointLabel } from './label.ts';
-import { NodeChoice, type NodeStatus } from './node-choice.ts';
 import type { NodeConnection } from './node-connection.ts';
+import { Nodes, type KnownNode } from './nodes.ts';
 import type { ClientOptions } from './options.ts';
 import { SessionGate } from './session-gate.ts';
 import { decodeReply, type Reply } from './socks-dialogue.ts';
@@ -22,51 +22,73 @@ export interface Answered {
 }
 
 export interface ClusterStatus {
-  /** Label of the preferred node. */
-  readonly node: string;
+  /** The preferred node; undefined when no address is known. */
+  readonly node: KnownNode | undefined;
   readonly reason: string;
   readonly anyReached: boolean;
   readonly failovers: number;
-  readonly nodes: readonly NodeStatus[];
+  readonly nodes: readonly KnownNode[];
+  readonly names: readonly NameStatus[];
   readonly sessions: SessionPoolStatus;
   readonly connections: number;
   /** Those that carry nothing. */
   readonly warmConnections: number;
 }
 
+export interface ClusterContext {
+  readonly host: Host;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly resolve: Resolve;
+}
+
+interface Dial {
+  /** Asked when the handshake may go ahead; undefined for none. */
+  readonly pick: () => number | undefined;
+  readonly signal: AbortSignal;
+  /** What may have come into being meanwhile, and does as well. */
+  readonly instead?: () => NodeConnection | undefined;
+  /** Whether others may have to wait for what this one tells of sessions. */
+  readonly mayLead?: boolean;
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
 /** The nodes seen as one: whichever is best now answers a request, and the next if it dies. */
 export class Cluster {
   readonly #host: Host;
-  readonly #log: Log;
   readonly #counters: Counters;
-  readonly #labels: readonly string[];
   readonly #sessions = new SessionPool();
   readonly #gate: SessionGate;
-  readonly #choice: NodeChoice;
+  readonly #nodes: Nodes;
   readonly #connector: Connector;
   readonly #pool: ConnectionPool<NodeConnection>;
   /** Requests that wait for a node to answer again. */
   readonly #waiting = new Set<() => void>();
   readonly #unanswered = new Set<{ readonly node: number; abort(failure: ClientError): void }>();
   readonly #stopping = new AbortController();
-  #announced: number | undefined;
-  #cancel: Cancel | undefined;
 
-  constructor(
-    host: Host,
-    log: Log,
-    options: ClientOptions,
-    secureContext: SecureContext,
-    counters: Counters,
-  ) {
+  constructor(context: ClusterContext, options: ClientOptions, secureContext: SecureContext) {
+    const { host, counters } = context;
     this.#host = host;
-    this.#log = log;
     this.#counters = counters;
-    this.#labels = options.nodes.map(endpointLabel);
     this.#gate = new SessionGate(host, this.#sessions);
     const random = () => Buffer.from(host.random(4)).readUInt32BE() / 2 ** 32;
     const { retryMs } = options.limits;
-    this.#choice = new NodeChoice({ nodes: this.#labels, retryMs, random }, host.now());
+    this.#nodes = new Nodes(
+      context,
+      { nodes: options.nodes, retryMs, random },
+      {
+        try: (node) => void this.#try(node),
+        changed: () => this.#changed(),
+        failed: (node, failure) => this.#inVain(node, failure),
+        forgotten: (node) => {
+          this.#connector.forget(node);
+          counters.forget(node);
+        },
+        connections: (node) => this.#connector.connections(node),
+      },
+    );
     this.#connector = new Connector(host, options, secureContext, {
       handshake: (handshake) => counters.handshake(handshake),
       login: (by) => void (counters.logins[by] += 1),
@@ -76,18 +98,19 @@ export class Cluster {
       },
       refused: (lease) => this.#sessions.refuse(lease),
       unsent: (lease) => this.#sessions.restore(lease),
+      closed: (node) => this.#nodes.closed(node),
     });
     this.#pool = new ConnectionPool(host, {
       warm: options.warmConnections,
       random,
       dial: () => this.#dialPreferred(),
-      lost: ({ facts }, failure) => this.#suspect(facts.node, failure),
+      lost: ({ facts }, failure) => this.#nodes.suspect(facts.node, failure),
     });
     setMaxListeners(0, this.#stopping.signal);
   }
 
   start(): void {
-    this.#settle();
+    this.#nodes.settle();
   }
 
   /**
@@ -102,20 +125,28 @@ export class Cluster {
       try {
         return await hedged((signal, silent) => this.#attempt(request, tried, signal, silent), {
           signal,
-          attemptsMax: 2 * this.#labels.length,
+          attemptsMax: 2 * Math.max(1, this.#choice.size),
           discard: ({ tunnel }) => tunnel.abort(),
         });
       } catch (error) {
-        // A node that is slow may answer within the time that the request has left.
-        if (signal.aborted || !this.#choice.anySlow) throw error;
-        if (this.#choice.next(new Set(), this.#host.now()) === undefined) {
-          await this.#anyReached(signal);
-        }
+        if (signal.aborted || !(await this.#comes(signal))) throw error;
       }
     }
   }
 
-  #anyReached(signal: AbortSignal): Promise<void> {
+  /**
+   * Whether a node can be asked within the time that the request has left: one that is slow may
+   * answer yet, and one whose address is being looked up may appear.
+   */
+  async #comes(signal: AbortSignal): Promise<boolean> {
+    const usable = () => this.#choice.next(NONE, this.#host.now()) !== undefined;
+    const mayCome = () => this.#choice.anySlow || this.#nodes.lookingUp;
+    if (usable()) return this.#choice.anySlow;
+    while (mayCome() && !usable() && !signal.aborted) await this.#change(signal);
+    return usable() || signal.aborted;
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     signal.addEventListener('abort', () => resolve(), { once: true });
@@ -124,12 +155,14 @@ export class Cluster {
 
   status(): ClusterStatus {
     const now = this.#host.now();
+    const nodes = this.#nodes.status;
     return {
-      node: this.#label(this.#choice.preferred),
+      node: nodes.find(({ node }) => node === this.#choice.preferred),
       reason: this.#choice.reason(now),
       anyReached: this.#choice.anyReached,
       failovers: this.#choice.failovers,
-      nodes: this.#choice.status(now),
+      nodes,
+      names: this.#nodes.names,
       sessions: this.#sessions.status(now),
       connections: this.#pool.size,
       warmConnections: this.#pool.idle,
@@ -138,10 +171,13 @@ export class Cluster {
 
   async stop(): Promise<void> {
     this.#stopping.abort(new ClientError('stopped', 'the client is stopping'));
-    this.#cancel?.();
     this.#pool.stop();
     this.#gate.stop();
-    await this.#connector.stop();
+    await Promise.all([this.#nodes.stop(), this.#connector.stop()]);
+  }
+
+  get #choice() {
+    return this.#nodes.choice;
   }
 
   /** At one node, by a connection that is there or a new one. */
@@ -170,7 +206,7 @@ export class Cluster {
     try {
       // It may have been closed for its age: its node gets another chance, last.
       const open = () => this.#pool.take((node) => this.#choice.state(node) === 'reached');
-      const shared = open() ?? (await this.#connect(pick, signal, open));
+      const shared = open() ?? (await this.#connect({ pick, signal, instead: open }));
       if (!cancel) watch(shared.facts.node);
       return await this.#answer(shared, request, signal);
     } finally {
@@ -214,16 +250,22 @@ export class Cluster {
     }
     if (!signal.aborted) {
       this.#counters.retries += 1;
-      this.#suspect(node, failure);
+      this.#nodes.suspect(node, failure);
     }
     throw failure;
   }
 
-  /** One that was made for a request is kept for others, unless the choice has moved on. */
+  /** One that was made for a request is kept for others, unless the preferred node is well. */
   #settleConnection(connection: NodeConnection): void {
-    if (connection.facts.node !== this.#choice.preferred) connection.retire();
+    if (!this.#keeps(connection.facts.node)) connection.retire();
     else if (!this.#pool.has(connection)) this.#pool.add(connection);
     this.#pool.refill();
+  }
+
+  #keeps(node: number): boolean {
+    const { preferred } = this.#choice;
+    if (preferred === undefined || node === preferred) return node === preferred;
+    return this.#choice.state(preferred) !== 'reached' && this.#choice.state(node) !== undefined;
   }
 
   /**
@@ -242,7 +284,7 @@ export class Cluster {
         cancel = wait(look);
         return;
       }
-      this.#suspect(node, new ClientError('timeout', 'no sign of life'));
+      this.#nodes.suspect(node, new ClientError('timeout', 'no sign of life'));
       cancel = wait((since) => {
         if (this.#choice.heardAt(node) >= since) look(since);
         else silent();
@@ -254,44 +296,43 @@ export class Cluster {
 
   /** Follows the choice until a node answers or none is left. */
   async #dialPreferred(): Promise<NodeConnection | undefined> {
-    for (;;) {
-      const { signal } = this.#stopping;
-      if (signal.aborted || this.#choice.state(this.#choice.preferred) === 'failed')
-        return undefined;
+    const { signal } = this.#stopping;
+    while (!signal.aborted && this.#usable() !== undefined) {
       try {
-        return await this.#connect(() => this.#usable(), signal);
+        return await this.#connect({ pick: () => this.#usable(), signal });
       } catch {
         // `#connect` has told the choice, and the next round asks it again.
       }
     }
+    return undefined;
   }
 
+  /** A suspect is left to its trial, if another does meanwhile. */
   #usable(): number | undefined {
     const { preferred } = this.#choice;
-    return this.#choice.state(preferred) === 'failed' ? undefined : preferred;
+    if (preferred === undefined) return undefined;
+    const state = this.#choice.state(preferred);
+    if (state === 'suspect' && this.#choice.anyOther(preferred)) return undefined;
+    return state === 'failed' ? undefined : preferred;
   }
 
   async #try(node: number): Promise<void> {
+    const { signal } = this.#stopping;
+    const state = this.#choice.state(node);
+    const mayLead = state === 'unknown' || state === 'reached';
     try {
       const pick = () => (this.#choice.underTrial(node) ? node : undefined);
-      const connection = await this.#connect(pick, this.#stopping.signal);
+      const connection = await this.#connect({ pick, signal, mayLead });
       connection.retire();
     } catch {
       // `#connect` has told the choice.
     }
   }
 
-  /**
-   * The node is picked once this handshake may go ahead: what was best before may have failed, and
-   * there may be a connection by then that does `instead`.
-   */
-  async #connect(
-    pick: () => number | undefined,
-    signal: AbortSignal,
-    instead: () => NodeConnection | undefined = () => undefined,
-  ): Promise<NodeConnection> {
-    const passage = await this.#gate.enter(signal);
-    const other = instead();
+  /** What was best before may have failed when this handshake may go ahead. */
+  async #connect({ pick, signal, instead, mayLead = true }: Dial): Promise<NodeConnection> {
+    const passage = await this.#gate.enter(signal, { mayLead });
+    const other = instead?.();
     if (other) {
       if (passage.lease) this.#sessions.restore(passage.lease);
       passage.leave('failed');
@@ -304,90 +345,29 @@ export class Cluster {
       throw new ClientError('exhausted', 'no node answers');
     }
     try {
-      const connection = await this.#connector.connect(node, passage.lease, signal);
+      const target = { node, endpoint: this.#nodes.endpoint(node) };
+      const connection = await this.#connector.connect(target, passage, signal);
       passage.leave('connected');
-      this.#reached(connection);
+      this.#nodes.reached(connection.facts);
       return connection;
     } catch (error) {
       passage.leave('failed');
       const failure = failureOf(error);
-      if (!signal.aborted) this.#failed(node, failure, startedAt);
+      if (!signal.aborted) this.#nodes.failed(node, failure, startedAt);
       throw failure;
     }
   }
 
-  #reached({ facts: { node, handshakeMs } }: NodeConnection): void {
-    const now = this.#host.now();
-    const before = this.#choice.state(node);
-    this.#choice.reached(node, now);
+  #changed(): void {
     for (const wake of this.#waiting) wake();
-    if (handshakeMs !== undefined) this.#choice.measured(node, handshakeMs, now);
-    if (before === 'failed') {
-      this.#log.info({ event: 'node-returned', node: this.#label(node) }, 'node answers again');
-    }
-    this.#settle();
-  }
-
-  #suspect(node: number, failure: ClientError): void {
-    this.#choice.suspect(node, failure, this.#host.now());
-    this.#settle();
-  }
-
-  #failed(node: number, failure: ClientError, startedAt: number): void {
-    const now = this.#host.now();
-    const before = this.#choice.status(now)[node];
-    this.#choice.failed(node, failure, startedAt, now);
-    if (this.#choice.state(node) !== 'failed') {
-      this.#settle();
-      return;
-    }
-    if (before?.state !== 'failed' || !sameForOperators(before.lastFailure?.code, failure.code)) {
-      const fields = { node: this.#label(node), code: failure.code, cause: failure.message };
-      if (isTransient(failure.code)) {
-        this.#log.warn({ event: 'node-failed', ...fields }, 'node failed');
-      } else {
-        this.#log.error({ event: 'node-unusable', ...fields }, 'node cannot be used');
-      }
-    }
-    if (isTransient(failure.code)) {
-      for (const request of [...this.#unanswered]) {
-        if (request.node === node) request.abort(failure);
-      }
-    }
-    this.#settle();
-  }
-
-  /** After every change of the choice. */
-  #settle(): void {
-    if (this.#stopping.signal.aborted) return;
-    const { preferred } = this.#choice;
-    if (preferred !== this.#announced) {
-      this.#announced = preferred;
-      const reason = this.#choice.reason(this.#host.now());
-      const fields = { event: 'node-chosen', node: this.#label(preferred), reason };
-      this.#log.info(fields, 'node chosen');
-      this.#pool.keepOnly(preferred);
-    }
+    this.#pool.keepOnly((node) => this.#keeps(node));
     this.#pool.refill();
-    for (const node of this.#choice.due(this.#host.now())) void this.#try(node);
-    this.#arm();
   }
 
-  #arm(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    const { deadline } = this.#choice;
-    if (deadline === Infinity) return;
-    const delayMs = Math.max(0, deadline - this.#host.now());
-    this.#cancel = this.#host.after(delayMs, () => this.#settle());
+  /** Whoever waits for an answer of a node that is gone asks another. */
+  #inVain(node: number, failure: ClientError): void {
+    for (const request of [...this.#unanswered]) {
+      if (request.node === node) request.abort(failure);
+    }
   }
-
-  #label(node: number): string {
-    return this.#labels[node] ?? '';
-  }
-}
-
-/** A node that is down gives now this error, now that. */
-function sameForOperators(before: ClientErrorCode | undefined, now: ClientErrorCode): boolean {
-  return before === now || (before !== undefined && isTransient(before) && isTransient(now));
 }

@@ -118,10 +118,10 @@ export class ConnectionPool<Connection extends Poolable> {
     }
   }
 
-  /** Retires the connections to all nodes but one. */
-  keepOnly(node: number): void {
+  /** Retires the connections to all other nodes. */
+  keepOnly(wanted: (node: number) => boolean): void {
     for (const connection of [...this.#open.keys()]) {
-      if (connection.facts.node !== node) this.#retire(connection);
+      if (!wanted(connection.facts.node)) this.#retire(connection);
     }
   }
 

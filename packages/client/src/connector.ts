@@ -1,12 +1,13 @@
-import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
-import type { Host } from '@argyle/host';
+import type { Endpoint, Host } from '@argyle/host';
 import { ClientError } from './errors.ts';
 import { certificateFailure, failureOf } from './failure.ts';
+import type { Measurement } from './node-choice.ts';
 import { NodeConnection } from './node-connection.ts';
 import type { ClientOptions } from './options.ts';
+import type { Passage } from './session-gate.ts';
 import type { SessionLease } from './session-pool.ts';
 import { SocksDialogue } from './socks-dialogue.ts';
 
@@ -24,6 +25,14 @@ export interface ConnectorHandlers {
   refused(lease: SessionLease): void;
   /** Nobody has seen it. */
   unsent(lease: SessionLease): void;
+  /** One connection less to that node. */
+  closed(node: number): void;
+}
+
+export interface Target {
+  readonly node: number;
+  /** Its host is an address, so that no name is looked up here. */
+  readonly endpoint: Endpoint;
 }
 
 /** Makes connections to nodes: TCP, TLS with the cluster's name, login. One attempt a call. */
@@ -32,7 +41,8 @@ export class Connector {
   readonly #options: ClientOptions;
   readonly #secureContext: SecureContext;
   readonly #handlers: ConnectorHandlers;
-  readonly #sockets = new Set<Socket>();
+  /** With the node that each leads to. */
+  readonly #sockets = new Map<Socket, number>();
   /** By node: ends when nobody is waiting for a verdict on the password there. */
   readonly #turns = new Map<number, Promise<void>>();
   /** By node: the last refusal of the password. */
@@ -54,12 +64,12 @@ export class Connector {
 
   /** A connection that takes a request. Rejects with a ClientError, within `connectMs`. */
   async connect(
-    node: number,
-    lease: SessionLease | undefined,
+    { node, endpoint }: Target,
+    { lease, accepted }: Pick<Passage, 'lease' | 'accepted'>,
     signal: AbortSignal,
   ): Promise<NodeConnection> {
     signal.throwIfAborted();
-    const socket = this.#dial(node);
+    const socket = this.#dial(node, endpoint);
     let stream = socket;
     const { connectMs } = this.#options.limits;
     const cancel = this.#host.after(connectMs, () => {
@@ -71,9 +81,10 @@ export class Connector {
     try {
       const startedAt = this.#host.now();
       await once(socket, 'connect');
+      accepted();
       const tls = this.#secure(socket, lease);
       stream = tls;
-      const handshakeMs = await this.#handshake(tls, lease, node);
+      const handshake = await this.#handshake(tls, lease, node);
       const dialogue = new SocksDialogue(this.#options.user);
       const connection = new NodeConnection(
         this.#host,
@@ -81,7 +92,7 @@ export class Connector {
         dialogue,
         {
           node,
-          handshakeMs,
+          handshake,
           securedAt: this.#host.now(),
         },
       );
@@ -100,14 +111,26 @@ export class Connector {
 
   /** Cuts all that is left, and ends when every socket is closed. */
   async stop(): Promise<void> {
-    const closed = [...this.#sockets].map((socket) => once(socket, 'close'));
-    for (const socket of this.#sockets) socket.destroy();
+    const sockets = [...this.#sockets.keys()];
+    const closed = sockets.map((socket) => once(socket, 'close'));
+    for (const socket of sockets) socket.destroy();
     await Promise.allSettled(closed);
   }
 
-  #dial(node: number): Socket {
-    const endpoint = this.#options.nodes[node];
-    assert(endpoint);
+  /** Also those that are being made. */
+  connections(node: number): number {
+    let count = 0;
+    for (const other of this.#sockets.values()) if (other === node) count += 1;
+    return count;
+  }
+
+  /** It will not be dialled again. */
+  forget(node: number): void {
+    this.#turns.delete(node);
+    this.#refused.delete(node);
+  }
+
+  #dial(node: number, endpoint: Endpoint): Socket {
     const socket = connectTcp({
       host: endpoint.address,
       port: endpoint.port,
@@ -115,9 +138,12 @@ export class Connector {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, node);
     socket.on('error', () => undefined);
-    socket.once('close', () => this.#sockets.delete(socket));
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#handlers.closed(node);
+    });
     return socket;
   }
 
@@ -134,12 +160,12 @@ export class Connector {
     return tls;
   }
 
-  /** The time that it took, when that says something about the node. */
+  /** The time that it took. */
   async #handshake(
     tls: TLSSocket,
     lease: SessionLease | undefined,
     node: number,
-  ): Promise<number | undefined> {
+  ): Promise<Measurement> {
     this.#begun += 1;
     const begun = this.#begun;
     const undisturbed = this.#underWay === 1;
@@ -156,8 +182,8 @@ export class Connector {
     if (tls.alpnProtocol !== ALPN) {
       throw new ClientError('protocol', `this is no Argyle node: it does not speak ${ALPN}`);
     }
-    const measured = resumed && undisturbed && begun === this.#begun;
-    return measured ? this.#host.now() - startedAt : undefined;
+    const sample = resumed && undisturbed && begun === this.#begun;
+    return { delayMs: this.#host.now() - startedAt, sample };
   }
 
   async #login(connection: NodeConnection, resumed: boolean, startedAt: number): Promise<void> {

@@ -11,8 +11,10 @@ export type Outcome =
   | 'unsupported'
   /** Not SOCKS5, or no method that the client has. */
   | 'malformed'
-  /** The application left, or said nothing in time. */
+  /** The application left. */
   | 'abandoned'
+  /** The application had not sent its greeting and request in time. */
+  | 'greeting-timeout'
   /** More connections than the limit. */
   | 'excess';
 
@@ -35,12 +37,14 @@ export class Counters {
     unsupported: 0,
     malformed: 0,
     abandoned: 0,
+    'greeting-timeout': 0,
     excess: 0,
   };
   /** A request whose node was lost before it answered. */
   retries = 0;
   /** A request that another node was asked as well, because the first was silent. */
   hedges = 0;
+  readonly lookUps = { answered: 0, failed: 0 };
 
   handshake({ node, resumed, protocol }: Omit<HandshakeCount, 'count'>): void {
     const known = this.handshakes.find(
@@ -48,5 +52,11 @@ export class Counters {
     );
     if (known) known.count += 1;
     else this.handshakes.push({ node, resumed, protocol, count: 1 });
+  }
+
+  /** Its label ends with it, as there may be ever new ones. */
+  forget(node: number): void {
+    const kept = this.handshakes.filter((row) => row.node !== node);
+    this.handshakes.splice(0, Infinity, ...kept);
   }
 }

@@ -1,35 +1,18 @@
 import assert from 'node:assert/strict';
-import { isTransient, type ClientErrorCode } from './errors.ts';
+import type { Candidate, NodeFailure, NodeState, NodeStatus } from './candidate.ts';
+import { isTransient } from './errors.ts';
+import { byDelay, reasonFor, type Because } from './node-reason.ts';
 
 export interface NodeChoiceOptions {
-  /** One label a node; a node is its index here. */
-  readonly nodes: readonly string[];
   /** A failed node is tried again after this, doubled up to sixteen times it. */
   readonly retryMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
-/**
- * `unknown`: never reached. `reached`: the last that was heard of it was good. `suspect`: it broke
- * a connection or is slow to answer; a trial is due at once. `failed`: the last trial failed.
- */
-export type NodeState = 'unknown' | 'reached' | 'suspect' | 'failed';
-
-export interface NodeFailure {
-  readonly code: ClientErrorCode;
-  readonly message: string;
-}
-
-export interface NodeStatus {
-  readonly label: string;
-  readonly state: NodeState;
-  /** Smoothed time of a resumed TLS handshake; undefined until one was measured. */
-  readonly delayMs: number | undefined;
-  readonly failures: number;
-  readonly lastFailure: (NodeFailure & { readonly agoMs: number }) | undefined;
-  /** Until the next trial, also of a node that is well. */
-  readonly nextTrialMs: number;
+export interface Measurement {
+  readonly delayMs: number;
+  readonly sample: boolean;
 }
 
 /** The weight of a new sample: a lasting change shows after some four of them. */
@@ -53,65 +36,69 @@ const BACK_OFF_MAX = 16;
  */
 const PATIENCE_RATIO = 8;
 const PATIENCE_MIN_MS = 200;
-/** Nobody was resumed there yet: there may be a full handshake and a password check. */
+/** Nobody has answered there yet: there may be a full handshake and a password check. */
 const PATIENCE_UNMEASURED_MS = 1_000;
 
-interface Candidate {
-  readonly label: string;
-  state: NodeState;
-  delayMs: number | undefined;
-  samples: number;
-  /** In a row. */
-  failures: number;
-  lastFailure: (NodeFailure & { readonly at: number }) | undefined;
-  heardAt: number;
-  /** Infinity while a trial is under way. */
-  trialAt: number;
-  earlyTrials: number;
-}
-
-type Because =
-  | { readonly kind: 'drawn' }
-  | { readonly kind: 'faster' }
-  | {
-      readonly kind: 'failed';
-      readonly left: Candidate;
-      readonly why: string;
-      readonly at: number;
-    };
-
 /**
- * Which node to use, without I/O: told what happened at the nodes, it says which to use, why, and
- * which to try when. The caller reports the outcome of every trial that `due` names, and of every
- * connection, through `reached` or `failed`.
+ * Which node to use, without I/O: told which nodes there are and what happened at them, it says
+ * which to use, why, and which to try when. A node is a number, the caller's. The caller reports
+ * the outcome of every trial that `due` names, and of every connection, through `reached` or
+ * `failed`; what is said of a node that is not here, or not any more, changes nothing.
  */
 export class NodeChoice {
   readonly #options: NodeChoiceOptions;
-  readonly #candidates: readonly Candidate[];
-  #preferred: number;
+  readonly #candidates = new Map<number, Candidate>();
+  #preferred: number | undefined;
   #because: Because = { kind: 'drawn' };
   #movedAt = -Infinity;
   #failovers = 0;
 
-  constructor(options: NodeChoiceOptions, now: number) {
-    assert(options.nodes.length > 0);
+  constructor(options: NodeChoiceOptions) {
     this.#options = options;
-    this.#candidates = options.nodes.map((label) => ({
+  }
+
+  /** Until one was reached, the preferred one is drawn among all that are here. */
+  add(node: number, label: string, now: number): void {
+    assert(!this.#candidates.has(node));
+    this.#candidates.set(node, {
+      node,
       label,
       state: 'unknown',
       delayMs: undefined,
       samples: 0,
+      roughMs: undefined,
       failures: 0,
       lastFailure: undefined,
       heardAt: -Infinity,
+      suspectAt: Infinity,
       trialAt: now,
       earlyTrials: SAMPLES_MIN,
-    }));
-    this.#preferred = Math.floor(options.random() * options.nodes.length);
+    });
+    const candidates = [...this.#candidates.values()];
+    if (candidates.some(({ heardAt }) => heardAt > -Infinity)) this.#preferred ??= node;
+    else this.#preferred = this.#drawn(candidates);
   }
 
-  /** The node to keep warm connections at. When all have failed: the one that was left last. */
-  get preferred(): number {
+  /** Nothing new is to begin there. */
+  remove(node: number, now: number): void {
+    const candidate = this.#candidates.get(node);
+    if (!candidate) return;
+    this.#candidates.delete(node);
+    if (node !== this.#preferred) return;
+    this.#preferred = this.#ranked()[0]?.node;
+    this.#because = { kind: 'withdrawn', label: candidate.label, at: now };
+    this.#movedAt = now;
+  }
+
+  get size(): number {
+    return this.#candidates.size;
+  }
+
+  /**
+   * The node to keep warm connections at. When all have failed: the one that was left last.
+   * Undefined when no node is here.
+   */
+  get preferred(): number | undefined {
     return this.#preferred;
   }
 
@@ -121,43 +108,46 @@ export class NodeChoice {
   }
 
   get deadline(): number {
-    return Math.min(...this.#candidates.map(({ trialAt }) => trialAt));
+    const trials = [...this.#candidates.values()].map(({ trialAt }) => trialAt);
+    return Math.min(Infinity, this.#patienceEndsAt, ...trials);
   }
 
   get anyReached(): boolean {
-    return this.#candidates.some(({ state }) => state === 'reached' || state === 'suspect');
+    return this.#some(({ state }) => state === 'reached' || state === 'suspect');
   }
 
-  state(node: number): NodeState {
-    return this.#at(node).state;
+  /** Undefined when it is not here. */
+  state(node: number): NodeState | undefined {
+    return this.#candidates.get(node)?.state;
   }
 
   /** Monotonic time of the last good news; -Infinity before any. */
   heardAt(node: number): number {
-    return this.#at(node).heardAt;
+    return this.#candidates.get(node)?.heardAt ?? -Infinity;
   }
 
   /** How long nothing need be heard of it: then it is a suspect, and after as long again silent. */
   patienceMs(node: number): number {
-    const { delayMs } = this.#at(node);
+    const candidate = this.#candidates.get(node);
+    const delayMs = candidate?.delayMs ?? candidate?.roughMs;
     if (delayMs === undefined) return PATIENCE_UNMEASURED_MS;
     return Math.max(PATIENCE_MIN_MS, delayMs * PATIENCE_RATIO);
   }
 
-  /** The nodes whose trial is due; they are under trial now. */
+  /**
+   * The nodes whose trial is due; they are under trial now. A suspect is not preferred any more
+   * when it had its time to answer, if another is well.
+   */
   due(now: number): readonly number[] {
-    const due: number[] = [];
-    this.#candidates.forEach((candidate, node) => {
-      if (candidate.trialAt > now) return;
-      candidate.trialAt = Infinity;
-      due.push(node);
-    });
-    return due;
+    if (this.#patienceEndsAt <= now) this.#leave(now);
+    const due = [...this.#candidates.values()].filter(({ trialAt }) => trialAt <= now);
+    for (const candidate of due) candidate.trialAt = Infinity;
+    return due.map(({ node }) => node);
   }
 
   /** False again as soon as there is any news of the node: then the trial has become pointless. */
   underTrial(node: number): boolean {
-    return this.#at(node).trialAt === Infinity;
+    return this.#candidates.get(node)?.trialAt === Infinity;
   }
 
   /**
@@ -166,49 +156,60 @@ export class NodeChoice {
    * wait.
    */
   next(tried: ReadonlySet<number>, now: number): number | undefined {
-    const open = this.#ranked().filter((node) => !tried.has(node));
-    const good = open.find((node) => this.#at(node).state !== 'failed');
-    return good ?? open.find((node) => this.#mayTryAgain(this.#at(node), now));
+    const open = this.#ranked().filter(({ node }) => !tried.has(node));
+    const good = open.find(({ state }) => state !== 'failed');
+    return (good ?? open.find((candidate) => this.#mayTryAgain(candidate, now)))?.node;
   }
 
   /** Whether a node is there that did not answer in time: it may yet. */
   get anySlow(): boolean {
-    return this.#candidates.some(
+    return this.#some(
       ({ state, lastFailure }) => state !== 'reached' && lastFailure?.code === 'timeout',
     );
   }
 
+  /** Whether one is there that is well, beside this one. */
+  anyOther(node: number): boolean {
+    return this.#some((candidate) => candidate.node !== node && candidate.state === 'reached');
+  }
+
   reached(node: number, now: number): void {
-    const candidate = this.#at(node);
+    const candidate = this.#candidates.get(node);
+    if (!candidate) return;
     candidate.state = 'reached';
     candidate.failures = 0;
     candidate.heardAt = now;
     if (candidate.trialAt === Infinity) candidate.earlyTrials -= 1;
     candidate.trialAt = now + this.#trialMs(candidate);
-    if (this.#at(this.#preferred).state === 'failed') this.#leaveFor(node, now);
+    if (this.#preferredOne?.state === 'failed') this.#leave(now);
   }
 
-  /** A resumed handshake took this long. */
-  measured(node: number, delayMs: number, now: number): void {
-    const candidate = this.#at(node);
+  /** A handshake took this long. `sample`: it was a resumed one, and nothing else disturbed it. */
+  measured(node: number, { delayMs, sample }: Measurement, now: number): void {
+    const candidate = this.#candidates.get(node);
+    if (!candidate) return;
+    candidate.roughMs = delayMs;
+    if (!sample) return;
     candidate.samples += 1;
     candidate.delayMs =
       candidate.delayMs === undefined
         ? delayMs
         : candidate.delayMs + SMOOTHING * (delayMs - candidate.delayMs);
-    const [best] = this.#ranked().filter((other) => other !== this.#preferred);
-    if (best === undefined || now - this.#movedAt < DWELL_MS) return;
-    if (!this.#gains(this.#at(best), this.#at(this.#preferred))) return;
-    this.#preferred = best;
+    const preferred = this.#preferredOne;
+    const [best] = this.#ranked().filter((other) => other !== preferred);
+    if (!best || !preferred || now - this.#movedAt < DWELL_MS) return;
+    if (!this.#gains(best, preferred)) return;
+    this.#preferred = best.node;
     this.#movedAt = now;
     this.#because = { kind: 'faster' };
   }
 
   /** Something is wrong there, which a trial at once will clear up. Others go first meanwhile. */
   suspect(node: number, failure: NodeFailure, now: number): void {
-    const candidate = this.#at(node);
-    if (candidate.state !== 'reached') return;
+    const candidate = this.#candidates.get(node);
+    if (candidate?.state !== 'reached') return;
     candidate.state = 'suspect';
+    candidate.suspectAt = now;
     candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
     candidate.trialAt = now;
   }
@@ -218,74 +219,82 @@ export class NodeChoice {
    * while the node answered others says that it is slow: a trial will tell, and others go first.
    */
   failed(node: number, failure: NodeFailure, startedAt: number, now: number): void {
-    const candidate = this.#at(node);
+    const candidate = this.#candidates.get(node);
+    if (!candidate) return;
     const known = candidate.state === 'failed' ? (candidate.lastFailure?.at ?? 0) : -Infinity;
     if (startedAt < known) return;
+    const lastFailure = { code: failure.code, message: failure.message, at: now };
     if (failure.code === 'timeout' && candidate.heardAt > startedAt) {
-      if (candidate.state === 'reached') candidate.state = 'suspect';
-      candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
+      if (candidate.state === 'reached') {
+        candidate.state = 'suspect';
+        candidate.suspectAt = now;
+      }
+      candidate.lastFailure = lastFailure;
       if (candidate.trialAt === Infinity) candidate.trialAt = now + this.#options.retryMs;
       return;
     }
     const waitMs = this.#options.retryMs * Math.min(2 ** candidate.failures, BACK_OFF_MAX);
     candidate.state = 'failed';
     candidate.failures += 1;
-    candidate.lastFailure = { code: failure.code, message: failure.message, at: now };
+    candidate.lastFailure = lastFailure;
     candidate.trialAt = now + waitMs;
-    const [best] = this.#ranked();
-    if (node !== this.#preferred || best === undefined) return;
-    if (this.#at(best).state !== 'failed') this.#leaveFor(best, now);
+    if (node === this.#preferred && this.#ranked()[0]?.state !== 'failed') this.#leave(now);
   }
 
   /** Why the preferred node is preferred, as the end of "node X: …". */
   reason(now: number): string {
-    const preferred = this.#at(this.#preferred);
-    const others = this.#candidates.filter((candidate) => candidate !== preferred);
-    if (others.length === 0) return 'the only node';
-    if (preferred.state === 'failed') return 'no node answers; this one was left last';
-    const because = this.#because;
-    if (because.kind === 'failed' && because.left.state === 'failed') {
-      return `${because.left.label} failed: ${because.why}, ${seconds(now - because.at)} ago`;
-    }
-    if (others.every(({ state }) => state === 'failed')) return 'the only node that answers';
-    const [rival] = others.filter(({ state }) => state === 'reached').sort(byDelay);
-    if (preferred.delayMs === undefined || rival?.delayMs === undefined) {
-      return 'drawn at random: too little was measured yet';
-    }
-    const [own, other] = [milliseconds(preferred.delayMs), milliseconds(rival.delayMs)];
-    if (preferred.delayMs <= rival.delayMs) return `fastest: ${own} against ${other}`;
-    return `kept: ${own} is not worth a move to ${rival.label} with ${other}`;
+    const preferred = this.#preferredOne;
+    if (!preferred) return 'no address of a node is known';
+    const others = [...this.#candidates.values()].filter((candidate) => candidate !== preferred);
+    return reasonFor({ preferred, others, because: this.#because }, now);
   }
 
   status(now: number): readonly NodeStatus[] {
-    return this.#candidates.map(({ label, state, delayMs, failures, lastFailure, trialAt }) => ({
-      label,
-      state,
-      delayMs,
-      failures,
-      lastFailure: lastFailure && {
-        code: lastFailure.code,
-        message: lastFailure.message,
-        agoMs: now - lastFailure.at,
-      },
-      nextTrialMs: trialAt === Infinity ? 0 : Math.max(0, trialAt - now),
-    }));
+    return [...this.#candidates.values()].map(
+      ({ node, label, state, delayMs, failures, lastFailure, trialAt }) => ({
+        node,
+        label,
+        state,
+        delayMs,
+        failures,
+        lastFailure: lastFailure && {
+          code: lastFailure.code,
+          message: lastFailure.message,
+          agoMs: now - lastFailure.at,
+        },
+        nextTrialMs: trialAt === Infinity ? 0 : Math.max(0, trialAt - now),
+      }),
+    );
   }
 
-  #at(node: number): Candidate {
-    const candidate = this.#candidates[node];
-    assert(candidate);
-    return candidate;
+  get #preferredOne(): Candidate | undefined {
+    return this.#preferred === undefined ? undefined : this.#candidates.get(this.#preferred);
+  }
+
+  /** Until then the preferred node, a suspect, may still show that it is well. */
+  get #patienceEndsAt(): number {
+    const preferred = this.#preferredOne;
+    if (preferred?.state !== 'suspect' || !this.anyOther(preferred.node)) return Infinity;
+    return preferred.suspectAt + this.patienceMs(preferred.node);
+  }
+
+  #some(holds: (candidate: Candidate) => boolean): boolean {
+    return [...this.#candidates.values()].some(holds);
+  }
+
+  #drawn(candidates: readonly Candidate[]): number | undefined {
+    const open = candidates.filter(({ state }) => state !== 'failed');
+    const among = open.length > 0 ? open : candidates;
+    return among[Math.floor(this.#options.random() * among.length)]?.node;
   }
 
   /** All nodes, the most promising first. */
-  #ranked(): number[] {
+  #ranked(): Candidate[] {
     const rank = { reached: 0, unknown: 1, suspect: 2, failed: 3 } as const;
-    return [...this.#candidates.keys()].sort((a, b) => {
-      const [left, right] = [this.#at(a), this.#at(b)];
+    return [...this.#candidates.values()].sort((left, right) => {
       if (rank[left.state] !== rank[right.state]) return rank[left.state] - rank[right.state];
-      if (a === this.#preferred) return -1;
-      if (b === this.#preferred) return 1;
+      if (left.node === this.#preferred) return -1;
+      if (right.node === this.#preferred) return 1;
       if (left.state === 'failed') return left.trialAt - right.trialAt;
       return byDelay(left, right);
     });
@@ -310,27 +319,15 @@ export class NodeChoice {
     return TRIAL_MS * (1 + TRIAL_JITTER * swing);
   }
 
-  /** The preferred node has failed. */
-  #leaveFor(node: number, now: number): void {
-    const left = this.#at(this.#preferred);
-    if (node === this.#preferred || !left.lastFailure) return;
+  /** The preferred node has failed, or gives no sign of life: the most promising other one is. */
+  #leave(now: number): void {
+    const left = this.#preferredOne;
+    const best = this.#ranked().find((candidate) => candidate !== left);
+    if (!left?.lastFailure || !best) return;
     const { message, at } = left.lastFailure;
     this.#because = { kind: 'failed', left, why: message, at };
     if (left.heardAt > -Infinity) this.#failovers += 1;
-    this.#preferred = node;
+    this.#preferred = best.node;
     this.#movedAt = now;
   }
-}
-
-/** Unmeasured ones last. */
-function byDelay(left: Candidate, right: Candidate): number {
-  return (left.delayMs ?? Number.MAX_VALUE) - (right.delayMs ?? Number.MAX_VALUE);
-}
-
-function milliseconds(ms: number): string {
-  return `${ms.toFixed(1)} ms`;
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
 }

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { Carrier, type CarriedTunnel, type Host } from '@argyle/host';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
+import type { Measurement } from './node-choice.ts';
 import { SocksDialogue, type DialogueEvent } from './socks-dialogue.ts';
 
 /** What the maker of a connection knows of it. */
@@ -10,8 +11,8 @@ export interface ConnectionFacts {
   readonly node: number;
   /** Host time of the end of its handshake. */
   readonly securedAt: number;
-  /** Time of the TLS handshake, if it was resumed and nothing else disturbed it. */
-  readonly handshakeMs: number | undefined;
+  /** Of the TLS handshake. */
+  readonly handshake: Measurement;
 }
 
 export interface ConnectionStream {

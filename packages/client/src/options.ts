@@ -4,7 +4,7 @@ import type { Endpoint } from '@argyle/host';
 export interface ClientOptions {
   /** Where applications find plain SOCKS5; loopback unless the operator says otherwise. */
   readonly listen: Endpoint;
-  /** Hosts may be names. */
+  /** Hosts may be names: each address that one has is a node. */
   readonly nodes: readonly Endpoint[];
   /** The cluster's name, sent as SNI and verified, in place of an address. */
   readonly serverName: string;

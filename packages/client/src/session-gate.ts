@@ -5,6 +5,8 @@ import type { SessionLease, SessionPool } from './session-pool.ts';
 export interface Passage {
   /** None: this handshake is a full one. */
   readonly lease: SessionLease | undefined;
+  /** The node has taken the TCP connection. */
+  accepted(): void;
   leave(outcome: 'connected' | 'failed'): void;
 }
 
@@ -24,6 +26,11 @@ const PROVEN_MS = 5_000;
  * silent. Shorter, and a slow node is asked for several full handshakes and password checks.
  */
 const LEAD_MS = { resuming: 500, full: 2_000 };
+/**
+ * The same before the node has even taken the connection: there may be nobody (RFC 8305 §5). Only
+ * where a round trip takes longer do more handshakes than one begin without a session.
+ */
+const LEAD_UNACCEPTED_MS = 250;
 
 /**
  * While there is no session, or none that is known to be good, one handshake goes ahead and the
@@ -44,15 +51,18 @@ export class SessionGate {
     this.#sessions = sessions;
   }
 
-  /** Rejects when the signal aborts. */
-  async enter(signal: AbortSignal): Promise<Passage> {
+  /**
+   * Rejects when the signal aborts. `mayLead`: not for a handshake that is likely to come to
+   * nothing; with a session it goes beside the others then, who do not wait for it.
+   */
+  async enter(signal: AbortSignal, { mayLead = true } = {}): Promise<Passage> {
     for (;;) {
       signal.throwIfAborted();
-      if (!this.#leader) {
+      if (!this.#leader || (!mayLead && this.#sessions.size > 0)) {
         const lease = this.#sessions.take();
         const proven = this.#host.now() - this.#provenAt < PROVEN_MS;
-        if (!lease || !proven) return this.#lead(lease);
-        return { lease, leave: (outcome) => this.#left(outcome) };
+        if (!lease || (!proven && mayLead)) return this.#lead(lease);
+        return { lease, accepted: () => undefined, leave: (outcome) => this.#left(outcome) };
       }
       await this.#wait(signal);
     }
@@ -70,6 +80,10 @@ export class SessionGate {
   #lead(lease: SessionLease | undefined): Passage {
     const passage: Passage = {
       lease,
+      accepted: () => {
+        if (this.#leader !== passage || this.#leaderWantsSession) return;
+        this.#openAfter(lease ? LEAD_MS.resuming : LEAD_MS.full);
+      },
       leave: (outcome) => {
         this.#left(outcome);
         if (this.#leader !== passage) return;
@@ -81,7 +95,7 @@ export class SessionGate {
       },
     };
     this.#leader = passage;
-    this.#openAfter(lease ? LEAD_MS.resuming : LEAD_MS.full);
+    this.#openAfter(LEAD_UNACCEPTED_MS);
     return passage;
   }
 

@@ -115,10 +115,15 @@ export class SocksPort {
     socket.on('error', () => undefined);
     socket.once('close', () => this.#sockets.delete(socket));
     this.#pulse.watch(socket);
-    const late = this.#host.after(this.#options.limits.greetingMs, () => socket.destroy());
+    let late = false;
+    const cancel = this.#host.after(this.#options.limits.greetingMs, () => {
+      late = true;
+      socket.destroy();
+    });
     const read = await readRequest(socket);
-    late();
-    if (typeof read === 'string') this.#turnAway(socket, read);
+    cancel();
+    if (read === 'silent' && late) this.#count('greeting-timeout');
+    else if (typeof read === 'string') this.#turnAway(socket, read);
     else if (read.command === 'udp') this.#finish(socket, 'unsupported', COMMAND_NOT_SUPPORTED);
     else await this.#request(socket, read);
   }

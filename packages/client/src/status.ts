@@ -1,6 +1,8 @@
 import type { MetricFamily, MetricValue } from '@argyle/host';
 import type { ClusterStatus } from './cluster.ts';
 import type { Counters } from './counters.ts';
+import { endpointLabel } from './label.ts';
+import type { KnownNode } from './nodes.ts';
 import type { TunnelTotals } from './socks-port.ts';
 
 /** All that a client shows is made of these. */
@@ -16,19 +18,16 @@ export function clusterView({ listen, serverName, cluster, tunnels }: ClientFact
   return {
     listen,
     serverName,
-    node: cluster.node,
+    node: cluster.node?.label ?? '',
+    address: cluster.node ? endpointLabel(cluster.node.endpoint) : '',
     reason: cluster.reason,
     failovers: cluster.failovers,
-    nodes: cluster.nodes.map(({ label, state, delayMs, failures, lastFailure, nextTrialMs }) => ({
-      endpoint: label,
-      inUse: label === cluster.node,
-      state,
-      delayMs: delayMs === undefined ? null : rounded(delayMs),
-      failures,
-      lastError: lastFailure
-        ? { code: lastFailure.code, cause: lastFailure.message, agoMs: rounded(lastFailure.agoMs) }
-        : null,
-      nextTrialMs: rounded(nextTrialMs),
+    nodes: cluster.nodes.map((node) => nodeView(node, node.node === cluster.node?.node)),
+    names: cluster.names.map(({ name, addresses, ageMs, failure }) => ({
+      name,
+      addresses,
+      ageMs: ageMs === undefined ? null : rounded(ageMs),
+      lastError: failure ?? null,
     })),
     sessions: {
       held: cluster.sessions.held,
@@ -43,18 +42,36 @@ export function clusterView({ listen, serverName, cluster, tunnels }: ClientFact
   };
 }
 
+function nodeView(node: KnownNode, inUse: boolean): unknown {
+  const { label, endpoint, state, delayMs, failures, lastFailure } = node;
+  return {
+    endpoint: label,
+    address: endpointLabel(endpoint),
+    inUse,
+    state,
+    delayMs: delayMs === undefined ? null : rounded(delayMs),
+    connections: node.connections,
+    failures,
+    lastError: lastFailure
+      ? { code: lastFailure.code, cause: lastFailure.message, agoMs: rounded(lastFailure.agoMs) }
+      : null,
+    nextTrialMs: rounded(node.nextTrialMs),
+  };
+}
+
 export function metricFamilies({
   cluster,
   counters,
   tunnels,
 }: ClientFacts): readonly MetricFamily[] {
-  const { handshakes, logins, requests, retries, hedges } = counters;
+  const { handshakes, logins, requests, retries, hedges, lookUps } = counters;
+  const labels = new Map(cluster.nodes.map(({ node, label }) => [node, label]));
   return [
     counter(
       'client_handshakes_total',
       'TLS handshakes with nodes.',
       handshakes.map(({ node, resumed, protocol, count }) => ({
-        labels: { resumed: String(resumed), protocol, node: cluster.nodes[node]?.label ?? '' },
+        labels: { resumed: String(resumed), protocol, node: labels.get(node) ?? '' },
         value: count,
       })),
     ),
@@ -96,6 +113,31 @@ export function metricFamilies({
       cluster.nodes.map(({ label, state }) => ({
         labels: { node: label },
         value: state === 'reached' ? 1 : 0,
+      })),
+    ),
+    gauge(
+      'client_node_connections',
+      'Connections to the node, also those that are being made or end with their tunnels.',
+      cluster.nodes.map(({ label, connections }) => ({
+        labels: { node: label },
+        value: connections,
+      })),
+    ),
+    counter('client_lookups_total', 'Look-ups of the names of nodes.', byLabel('outcome', lookUps)),
+    gauge(
+      'client_name_addresses',
+      'Addresses that are known for the name, also when it does not resolve now.',
+      cluster.names.map(({ name, addresses }) => ({
+        labels: { name },
+        value: addresses.length,
+      })),
+    ),
+    gauge(
+      'client_name_resolves',
+      'Whether the last look-up of the name was answered.',
+      cluster.names.map(({ name, ageMs, failure }) => ({
+        labels: { name },
+        value: ageMs !== undefined && failure === undefined ? 1 : 0,
       })),
     ),
     gauge('client_sessions', 'TLS sessions held.', single(cluster.sessions.held)),

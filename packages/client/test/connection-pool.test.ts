@@ -146,7 +146,7 @@ t.test('a lost connection is reported and replaced', async (t) => {
 t.test('when the node changes, the connections to the other one are given up', async (t) => {
   const { pool, dialled, cluster } = await filled(t);
   cluster.node = 1;
-  pool.keepOnly(1);
+  pool.keepOnly((node) => node === 1);
   t.ok(dialled.every(({ retired }) => retired));
   pool.refill();
   await dials();
@@ -156,7 +156,7 @@ t.test('when the node changes, the connections to the other one are given up', a
 t.test('while there is no node it waits to be told of one', async (t) => {
   const { pool, dialled, cluster } = await filled(t);
   cluster.node = undefined;
-  pool.keepOnly(1);
+  pool.keepOnly((node) => node === 1);
   pool.refill();
   await dials();
   t.equal(pool.size, 0);

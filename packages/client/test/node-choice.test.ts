@@ -8,14 +8,20 @@ const WRONG_CA = { code: 'certificate', message: 'self-signed certificate' } as 
 const NONE: ReadonlySet<number> = new Set();
 
 function choose(nodes = ['a', 'b', 'c'], drawn = 0) {
-  return new NodeChoice({ nodes, retryMs: RETRY_MS, random: () => drawn }, 0);
+  const choice = new NodeChoice({ retryMs: RETRY_MS, random: () => drawn });
+  nodes.forEach((label, node) => choice.add(node, label, 0));
+  return choice;
+}
+
+function sample(delayMs: number) {
+  return { delayMs, sample: true };
 }
 
 /** Enough samples for a decision. */
 function measure(choice: NodeChoice, node: number, delayMs: number, now: number) {
-  for (let sample = 0; sample < 3; sample += 1) {
+  for (let time = 0; time < 3; time += 1) {
     choice.reached(node, now);
-    choice.measured(node, delayMs, now);
+    choice.measured(node, sample(delayMs), now);
   }
 }
 
@@ -61,7 +67,7 @@ t.test('one lucky sample moves nobody', async (t) => {
   const choice = choose();
   measure(choice, 0, 10, 0);
   choice.reached(1, 0);
-  choice.measured(1, 0.1, 0);
+  choice.measured(1, sample(0.1), 0);
   t.equal(choice.preferred, 0);
 });
 
@@ -70,9 +76,9 @@ t.test('two moves for speed are ten seconds apart', async (t) => {
   measure(choice, 0, 10, 0);
   measure(choice, 1, 1, 0);
   t.equal(choice.preferred, 1);
-  for (let sample = 0; sample < 20; sample += 1) choice.measured(1, 50, 100);
+  for (let time = 0; time < 20; time += 1) choice.measured(1, sample(50), 100);
   t.equal(choice.preferred, 1);
-  choice.measured(1, 50, 10_000);
+  choice.measured(1, sample(50), 10_000);
   t.equal(choice.preferred, 0);
 });
 
@@ -129,7 +135,7 @@ t.test('a node that came back is preferred again when it is worth it', async (t)
   choice.reached(0, 2000);
   t.equal(choice.preferred, 1);
   t.match(choice.reason(2000), /^kept: 2.0 ms/);
-  choice.measured(0, 1, 11_000);
+  choice.measured(0, sample(1), 11_000);
   t.equal(choice.preferred, 0);
 });
 
@@ -169,7 +175,7 @@ t.test('when all have failed, requests try again after one wait, not after sixte
   t.equal(choice.next(NONE, lastAt + 1), undefined);
   t.ok(choice.next(NONE, lastAt + RETRY_MS) !== undefined);
   t.match(choice.reason(now), /no node answers/);
-  const left = choice.preferred;
+  const left = choice.preferred ?? NaN;
   choice.reached(1 - left, now);
   t.equal(choice.preferred, 1 - left, 'the first that answers again is preferred');
 });

@@ -12,7 +12,7 @@ function connect(user?: typeof USER) {
   const [near, far] = duplexPair();
   near.on('error', () => undefined);
   far.resume();
-  const facts = { node: 0, securedAt: 0, handshakeMs: undefined };
+  const facts = { node: 0, securedAt: 0, handshake: { delayMs: 1, sample: false } };
   const tls = Object.assign(near, { destroySoon: () => near.end() });
   const stream = { tls: tls as unknown as TLSSocket, reset: () => void near.destroy() };
   const connection = new NodeConnection(new SystemHost(), stream, new SocksDialogue(user), facts);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
+import type { Resolve } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import { Client, type ClientOptions } from '../src/index.ts';
 import { createAuthority } from './certificates.ts';
@@ -51,6 +52,7 @@ export async function startClient(
   test: Test,
   ports: readonly number[],
   changes: ClientChanges = {},
+  resolve: Resolve = nobodyKnows,
 ): Promise<Scene> {
   const log: Logged[] = [];
   const write = (level: string) => (fields: object, message: string) => {
@@ -79,11 +81,15 @@ export async function startClient(
         ...changes.limits,
       },
     },
+    resolve,
   );
   const { port } = await client.start();
   test.teardown(() => client.stop());
   return { client, port, log };
 }
+
+/** For a client whose nodes have no names. */
+const nobodyKnows: Resolve = (name) => Promise.reject(new Error(`asked for ${name}`));
 
 /** Waits for the client to have reached a node, and its warm connections to be there. */
 export async function settle({ client }: Scene, warm = 2): Promise<void> {

@@ -19,5 +19,6 @@ export type { ChunkKindName } from './chunks.ts';
 export type { CarrierHandlers, CarrierLoss } from './carrier.ts';
 export { watchLeaving } from './leaving.ts';
 export { Pulse } from './pulse.ts';
+export type { Resolve } from './resolve.ts';
 export { openTunnel } from './tunnel.ts';
 export type { Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';

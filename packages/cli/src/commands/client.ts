@@ -1,6 +1,7 @@
 import { Admin } from '@argyle/admin';
 import { Client } from '@argyle/client';
 import { SystemHost } from '@argyle/host/system';
+import { SystemResolver } from '@argyle/host/system-resolver';
 import { loadClientConfig } from '../config/client-config.ts';
 import { createLog } from '../log.ts';
 import { printConfig } from '../print-config.ts';
@@ -14,7 +15,8 @@ export async function client(said: ServeOptions): Promise<void> {
 
   const log = createLog(said.logLevel ?? config.logLevel, 'client');
   for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
-  const client = new Client(host, log, config.options);
+  const { resolve } = new SystemResolver();
+  const client = new Client(host, log, config.options, resolve);
   const admin = new Admin({ source: client, listen: config.admin, log });
   await run(
     {
