@@ -22,10 +22,15 @@ interface NodeView {
 }
 
 interface ClientView {
-  /** The node in use, by endpoint, and why it was chosen. */
+  /** The node in use, as the client calls it, where it is, and why it was chosen. */
   readonly node: string;
+  readonly address: string;
   readonly why: string;
+  readonly nodes: readonly Candidate[];
 }
+
+/** An address at which a client looks for a node. */
+export type Candidate = z.output<typeof candidate>;
 
 const ANSWER_MS = 3_000;
 
@@ -35,7 +40,19 @@ const nodeCluster = z.object({
   members: z.array(z.object({ lag: z.number() })),
 });
 const nodeCache = z.object({ records: z.number(), digest: z.string() });
-const clientCluster = z.object({ node: z.string().nullish(), reason: z.string().nullish() });
+const candidate = z.object({
+  endpoint: z.string(),
+  address: z.string(),
+  inUse: z.boolean(),
+  state: z.string(),
+  delayMs: z.number().nullable(),
+});
+const clientCluster = z.object({
+  node: z.string(),
+  address: z.string(),
+  reason: z.string(),
+  nodes: z.array(candidate),
+});
 
 /** Never rejects: what does not answer, or answers something else, is silent. */
 export async function inspect(url: string): Promise<Inspection> {
@@ -46,9 +63,8 @@ export async function inspect(url: string): Promise<Inspection> {
     ]);
     const node = nodeCluster.safeParse(cluster);
     if (!node.success) {
-      const client = clientCluster.parse(cluster);
-      const view = { node: client.node ?? '', why: client.reason ?? '' };
-      return { kind: 'client', url, ...ready, ...view };
+      const { reason: why, ...view } = clientCluster.parse(cluster);
+      return { kind: 'client', url, ...ready, ...view, why };
     }
     const { self, members } = node.data;
     const cache = nodeCache.parse(await ask(`${url}/api/v1/cache`));

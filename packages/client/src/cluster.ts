@@ -82,15 +82,14 @@ export class Cluster {
         try: (node) => void this.#try(node),
         changed: () => this.#changed(),
         failed: (node, failure) => this.#inVain(node, failure),
-        forgotten: (node) => {
-          this.#connector.forget(node);
-          counters.forget(node);
-        },
+        forgotten: (node) => this.#connector.forget(node),
         connections: (node) => this.#connector.connections(node),
       },
     );
     this.#connector = new Connector(host, options, secureContext, {
-      handshake: (handshake) => counters.handshake(handshake),
+      handshake: ({ node, ...handshake }) => {
+        counters.handshake({ node: this.#nodes.label(node), ...handshake });
+      },
       login: (by) => void (counters.logins[by] += 1),
       session: (session) => {
         this.#sessions.add(session, host.now());

@@ -19,11 +19,15 @@ export type Outcome =
   | 'excess';
 
 export interface HandshakeCount {
-  readonly node: number;
+  /** Its label: the same again when an address comes back. */
+  readonly node: string;
   readonly resumed: boolean;
   readonly protocol: string;
   count: number;
 }
+
+/** There may be ever new addresses: then the oldest count is given up. */
+const HANDSHAKE_COUNTS_MAX = 512;
 
 /** What has happened since the client started. */
 export class Counters {
@@ -52,11 +56,6 @@ export class Counters {
     );
     if (known) known.count += 1;
     else this.handshakes.push({ node, resumed, protocol, count: 1 });
-  }
-
-  /** Its label ends with it, as there may be ever new ones. */
-  forget(node: number): void {
-    const kept = this.handshakes.filter((row) => row.node !== node);
-    this.handshakes.splice(0, Infinity, ...kept);
+    if (this.handshakes.length > HANDSHAKE_COUNTS_MAX) this.handshakes.shift();
   }
 }

@@ -65,13 +65,12 @@ export function metricFamilies({
   tunnels,
 }: ClientFacts): readonly MetricFamily[] {
   const { handshakes, logins, requests, retries, hedges, lookUps } = counters;
-  const labels = new Map(cluster.nodes.map(({ node, label }) => [node, label]));
   return [
     counter(
       'client_handshakes_total',
       'TLS handshakes with nodes.',
       handshakes.map(({ node, resumed, protocol, count }) => ({
-        labels: { resumed: String(resumed), protocol, node: labels.get(node) ?? '' },
+        labels: { resumed: String(resumed), protocol, node },
         value: count,
       })),
     ),

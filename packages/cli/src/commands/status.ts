@@ -18,7 +18,12 @@ interface Subject {
   readonly listen: string | undefined;
 }
 
-type Finding = Inspection & { readonly label: string; readonly inUse: boolean };
+type Finding = Inspection & Pick<Subject, 'listen'> & Facts;
+
+interface Facts {
+  readonly label: string;
+  readonly inUse: boolean;
+}
 
 /** A digest's first digits tell two apart; `--json` has all of it. */
 const DIGEST_SHOWN = 12;
@@ -32,11 +37,12 @@ export async function status(options: StatusOptions): Promise<void> {
   );
   const used = new Set(
     inspections.flatMap(({ inspection }) =>
-      inspection.kind === 'client' ? [inspection.node] : [],
+      inspection.kind === 'client' ? [inspection.address] : [],
     ),
   );
   const findings = inspections.map(({ subject, inspection }) => ({
     ...inspection,
+    listen: subject.listen,
     label: inspection.kind === 'node' ? inspection.name : subject.name,
     inUse: subject.listen !== undefined && used.has(subject.listen),
   }));
@@ -97,7 +103,23 @@ function shown(findings: readonly Finding[]): string {
   const head = ['name', 'state', 'members', 'records', 'lag', 'digest', 'client'];
   const reasons = findings.flatMap((finding) => {
     if (finding.kind === 'silent' || finding.reason !== '') return [];
-    return finding.kind === 'client' ? [`client uses ${finding.node}: ${finding.why}`] : [];
+    if (finding.kind !== 'client') return [];
+    return [`${finding.label} uses ${finding.node}: ${finding.why}`];
   });
-  return [table(head, rows), ...reasons].join('\n');
+  return [table(head, rows), ...reasons, ...candidates(findings)].join('\n');
+}
+
+/** Where clients look for nodes, as far as that is not in the rows above. */
+function candidates(findings: readonly Finding[]): readonly string[] {
+  const shown = new Set(findings.map(({ listen }) => listen));
+  return findings.flatMap((finding) => {
+    if (finding.kind !== 'client') return [];
+    const others = finding.nodes.filter(({ address }) => !shown.has(address));
+    if (others.length === 0) return [];
+    const rows = others.map(({ endpoint, state, delayMs, inUse }) => {
+      const delay = delayMs === null ? '' : `${delayMs.toFixed(1)} ms`;
+      return [endpoint, state, delay, inUse ? 'in use' : ''];
+    });
+    return [table([`nodes of ${finding.label}`, 'state', 'delay', ''], rows)];
+  });
 }
