@@ -200,3 +200,100 @@ t.test('fail-over with several nodes ends at the only node that answers', async 
   t.notOk(choice.anyReached);
   t.equal(choice.preferred, 2);
 });
+
+t.test(
+  'a node that comes is measured, and leaves the choice among the others as it is',
+  async (t) => {
+    const choice = choose(['a']);
+    choice.due(0);
+    measure(choice, 0, 10, 0);
+    choice.add(7, 'b', 100);
+    t.equal(choice.preferred, 0);
+    t.same(choice.due(100), [7]);
+    measure(choice, 7, 1, 20_000);
+    t.equal(choice.preferred, 7, 'it is worth a move');
+  },
+);
+
+t.test('until one was reached every node is as likely, whenever it came', async (t) => {
+  const draws = [0.9, 0.9, 0.1];
+  const choice = new NodeChoice({ retryMs: RETRY_MS, random: () => draws.shift() ?? 0 });
+  t.equal(choice.preferred, undefined);
+  t.equal(choice.next(NONE, 0), undefined);
+  t.equal(choice.deadline, Infinity);
+  t.equal(choice.reason(0), 'no address of a node is known');
+  choice.add(0, 'a', 0);
+  choice.add(1, 'b', 0);
+  t.equal(choice.preferred, 1);
+  choice.add(2, 'c', 0);
+  t.equal(choice.preferred, 0);
+  choice.failed(0, REFUSED, 0, 0);
+  choice.add(3, 'd', 1);
+  t.not(choice.preferred, 0, 'but for those that have failed');
+});
+
+t.test('of a node that was withdrawn nothing is said any more, and it says why', async (t) => {
+  const choice = choose();
+  for (const node of [0, 1, 2]) measure(choice, node, node + 1, 0);
+  choice.remove(2, 50);
+  t.equal(choice.preferred, 0);
+  choice.remove(0, 100);
+  t.equal(choice.preferred, 1);
+  t.equal(choice.reason(2_100), 'a was withdrawn from its name, 2.0 s ago');
+  t.equal(choice.reason(70_000), 'the only node');
+  t.equal(choice.failovers, 0, 'a withdrawal is no fail-over');
+  choice.reached(0, 200);
+  choice.measured(0, sample(0.1), 200);
+  choice.suspect(0, RESET, 200);
+  choice.failed(0, RESET, 200, 200);
+  t.equal(choice.state(0), undefined);
+  t.equal(choice.preferred, 1);
+  t.equal(choice.next(new Set([1]), 200), undefined);
+  choice.remove(1, 300);
+  t.equal(choice.preferred, undefined);
+  choice.add(9, 'd', 400);
+  t.equal(choice.preferred, 9);
+});
+
+t.test('a suspect that gives no sign of life is left as soon as another is well', async (t) => {
+  const choice = choose(['a', 'b']);
+  choice.due(0);
+  measure(choice, 0, 1, 900);
+  measure(choice, 1, 50, 900);
+  choice.suspect(0, RESET, 1_000);
+  t.same(choice.due(1_000), [0]);
+  t.equal(choice.deadline, 1_200, 'the least patience');
+  choice.due(1_199);
+  t.equal(choice.preferred, 0);
+  choice.due(1_200);
+  t.equal(choice.preferred, 1);
+  t.equal(choice.reason(1_300), 'a failed: connection reset, 0.3 s ago');
+  t.equal(choice.failovers, 1);
+  t.ok(choice.underTrial(0), 'its trial goes on');
+  choice.reached(0, 1_400);
+  t.equal(choice.preferred, 1, 'and it has to be worth a move');
+});
+
+t.test('without another that is well there is nowhere to go from a suspect', async (t) => {
+  const choice = choose(['a', 'b']);
+  choice.due(0);
+  measure(choice, 0, 1, 0);
+  choice.failed(1, REFUSED, 0, 0);
+  choice.suspect(0, RESET, 500);
+  choice.due(500);
+  t.equal(choice.deadline, 1_000, 'the next trial of the other');
+  choice.due(5_000);
+  t.equal(choice.preferred, 0);
+});
+
+t.test('patience is for what is known: a sample, else any handshake, else a second', async (t) => {
+  const choice = choose(['a']);
+  t.equal(choice.patienceMs(0), 1_000);
+  choice.reached(0, 0);
+  choice.measured(0, { delayMs: 60, sample: false }, 0);
+  t.equal(choice.patienceMs(0), 480);
+  choice.measured(0, sample(1), 0);
+  choice.measured(0, { delayMs: 900, sample: false }, 0);
+  t.equal(choice.patienceMs(0), 200);
+  t.equal(choice.status(0)[0]?.delayMs, 1);
+});

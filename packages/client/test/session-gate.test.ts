@@ -62,6 +62,8 @@ t.test('after a rest one tries whether sessions are still good', async (t) => {
 t.test('one that is silent holds the others up no longer than its time', async (t) => {
   const { host, bring, arrive, entered } = gate();
   await arrive(3);
+  host.advance(200);
+  entered[0]?.accepted();
   host.advance(1_999);
   await turns();
   t.equal(entered.length, 1);
@@ -76,6 +78,55 @@ t.test('one that is silent holds the others up no longer than its time', async (
   await turns();
   t.equal(entered.length, 3);
   t.equal(host.armed, 0);
+});
+
+t.test('one whose node does not even take the connection holds them up far less', async (t) => {
+  const { host, arrive, entered } = gate();
+  await arrive(3);
+  host.advance(249);
+  await turns();
+  t.equal(entered.length, 1);
+  host.advance(1);
+  await turns();
+  t.equal(entered.length, 2);
+  entered[0]?.accepted();
+  host.advance(250);
+  await turns();
+  t.equal(entered.length, 3, 'too late: another is ahead by then');
+});
+
+t.test(
+  'a doubtful one with a session goes beside the others, and nobody waits for it',
+  async (t) => {
+    const { host, gate: own, bring, arrive, entered } = gate();
+    bring();
+    const doubtful = await own.enter(never, { mayLead: false });
+    t.equal(doubtful.lease?.session, SESSION);
+    await arrive(2);
+    t.equal(entered.length, 1, 'one of the others goes first, as if it were not there');
+    const another = await own.enter(never, { mayLead: false });
+    another.accepted();
+    another.leave('failed');
+    doubtful.leave('failed');
+    await turns();
+    t.equal(entered.length, 1);
+    entered[0]?.leave('connected');
+    await turns();
+    t.equal(entered.length, 2);
+    t.equal(host.armed, 0);
+  },
+);
+
+t.test('a doubtful one without a session is as any other', async (t) => {
+  const { gate: own, arrive, entered } = gate();
+  const doubtful = await own.enter(never, { mayLead: false });
+  t.equal(doubtful.lease, undefined);
+  await arrive(1);
+  t.equal(entered.length, 0);
+  doubtful.leave('failed');
+  await turns();
+  t.equal(entered.length, 1);
+  entered[0]?.leave('failed');
 });
 
 t.test('without one, a single handshake goes ahead and the rest use what it brings', async (t) => {
