@@ -66,6 +66,8 @@ export class Cluster {
   /** Requests that wait for a node to answer again. */
   readonly #waiting = new Set<() => void>();
   readonly #unanswered = new Set<{ readonly node: number; abort(failure: ClientError): void }>();
+  /** Connections that are being made to be kept, by what gives them up. */
+  readonly #dials = new Map<AbortController, number>();
   readonly #stopping = new AbortController();
 
   constructor(context: ClusterContext, options: ClientOptions, secureContext: SecureContext) {
@@ -295,12 +297,20 @@ export class Cluster {
 
   /** Follows the choice until a node answers or none is left. */
   async #dialPreferred(): Promise<NodeConnection | undefined> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted && this.#usable() !== undefined) {
+    const stopping = this.#stopping.signal;
+    while (!stopping.aborted && this.#usable() !== undefined) {
+      const moved = new AbortController();
+      const pick = () => {
+        const node = this.#usable();
+        if (node !== undefined) this.#dials.set(moved, node);
+        return node;
+      };
       try {
-        return await this.#connect({ pick: () => this.#usable(), signal });
+        return await this.#connect({ pick, signal: AbortSignal.any([stopping, moved.signal]) });
       } catch {
         // `#connect` has told the choice, and the next round asks it again.
+      } finally {
+        this.#dials.delete(moved);
       }
     }
     return undefined;
@@ -360,6 +370,9 @@ export class Cluster {
   #changed(): void {
     for (const wake of this.#waiting) wake();
     this.#pool.keepOnly((node) => this.#keeps(node));
+    for (const [dial, node] of this.#dials) {
+      if (!this.#keeps(node)) dial.abort(new ClientError('stopped', 'another node is preferred'));
+    }
     this.#pool.refill();
   }
 

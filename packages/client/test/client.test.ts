@@ -228,13 +228,20 @@ t.test('a broken stream is broken on the other side too, never ended', async (t)
 
 t.test('an application that says nothing, and a tunnel without traffic, are closed', async (t) => {
   await startNodes(t, PORTS);
-  const { port } = await startClient(t, PORTS, { limits: { greetingMs: 50, idleMs: 50 } });
+  const { port, client } = await startClient(t, PORTS, { limits: { greetingMs: 50, idleMs: 50 } });
   const silent = await application(t, port);
   t.equal(await take(silent, 1), undefined);
   const half = await application(t, port);
   half.write(Buffer.from([5, 1, 0]));
   t.same(await take(half, 2), Buffer.from([5, 0]));
   t.equal(await take(half, 1), undefined, 'a greeting without a request');
+  const outcome = (outcome: string) => metric(client, 'client_requests_total', { outcome });
+  await until(() => outcome('greeting-timeout') === 2);
+  t.equal(outcome('abandoned'), 0);
+  const gone = await application(t, port);
+  gone.end(Buffer.from([5, 1, 0]));
+  await until(() => outcome('abandoned') === 1);
+  t.equal(outcome('greeting-timeout'), 2, 'it left by itself');
   const idle = await application(t, port);
   t.equal(await ask(idle, connectRequest(await startEcho(t))), 0);
   t.equal(await take(idle, 1), undefined);

@@ -176,6 +176,26 @@ t.test('a node that falls silent costs a request no more than a look at it', asy
   await until(() => first?.sockets.size === 0);
 });
 
+t.test('a node that falls silent is left when it had its time, and no later', async (t) => {
+  const nodes = await startNodes(t, PORTS);
+  const limits = { connectMs: 60_000, requestMs: 60_000 };
+  const scene = await startClient(t, PORTS, { limits });
+  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
+  await settle(scene);
+  const handshakes = () => total(nodes, ({ resumedHandshakes }) => resumedHandshakes);
+  const before = handshakes();
+  nodes[0]?.freeze();
+  const target = await startEcho(t);
+  for (let request = 0; request < 20; request += 1) {
+    t.equal(await echo(t, scene.port, target, 'hello'), 'hello');
+  }
+  await until(() => viewOf(scene.client).node !== LABELS[0]);
+  t.match(viewOf(scene.client).reason, `${LABELS[0]} failed: no sign of life`);
+  await settle(scene);
+  t.ok(handshakes() - before < 10, 'requests share the connections to the next');
+  t.equal(metric(scene.client, 'client_failovers_total'), 1);
+});
+
 t.test('a slow destination is asked for once, because its node shows that it lives', async (t) => {
   const nodes = await startNodes(t, PORTS.slice(0, 2));
   const scene = await startClient(t, PORTS.slice(0, 2), { limits: { requestMs: 1_500 } });

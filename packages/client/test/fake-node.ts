@@ -15,6 +15,8 @@ export interface FakeCluster {
 }
 
 export interface FakeNodeOptions {
+  /** 127.0.0.1 unless told otherwise. */
+  readonly address?: string;
   readonly port: number;
   readonly authority: Authority;
   readonly cluster: FakeCluster;
@@ -42,6 +44,8 @@ export class FakeNode {
   fullHandshakes = 0;
   resumedHandshakes = 0;
   passwordChecks = 0;
+  /** Of clients' hellos. */
+  readonly serverNames: (string | false | null)[] = [];
   /** Of clients' certificates. */
   readonly subjects: string[] = [];
   /** Requests as they came, and the client's port of the connection each came by. */
@@ -62,7 +66,7 @@ export class FakeNode {
 
   async start(): Promise<void> {
     this.#server = this.#create();
-    this.#server.listen(this.options.port, '127.0.0.1');
+    this.#server.listen(this.options.port, this.options.address ?? '127.0.0.1');
     await once(this.#server, 'listening');
   }
 
@@ -124,7 +128,8 @@ export class FakeNode {
   };
 
   async #serve(socket: TLSSocket): Promise<void> {
-    const { remotePort = 0 } = socket;
+    const { remotePort = 0, servername } = socket;
+    this.serverNames.push(servername);
     const known = socket.isSessionReused();
     if (known) this.resumedHandshakes += 1;
     else this.fullHandshakes += 1;

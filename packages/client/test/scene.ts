@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
-import type { Resolve } from '@argyle/host';
+import type { Endpoint, Resolve } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import { Client, type ClientOptions } from '../src/index.ts';
 import { createAuthority } from './certificates.ts';
@@ -34,9 +34,22 @@ export async function startNodes(
   ports: readonly number[],
   changes: Partial<FakeNodeOptions> = {},
 ): Promise<FakeNode[]> {
+  return startNodesAt(
+    test,
+    ports.map((port) => ({ address: '127.0.0.1', port })),
+    changes,
+  );
+}
+
+/** As `startNodes`, anywhere on the loopback. */
+export async function startNodesAt(
+  test: Test,
+  endpoints: readonly Endpoint[],
+  changes: Partial<FakeNodeOptions> = {},
+): Promise<FakeNode[]> {
   const cluster = { ticketKeys: randomBytes(48), loggedIn: false };
-  const nodes = ports.map(
-    (port) => new FakeNode({ port, authority, cluster, user: USER, ...changes }),
+  const nodes = endpoints.map(
+    (endpoint) => new FakeNode({ ...endpoint, authority, cluster, user: USER, ...changes }),
   );
   for (const node of nodes) {
     await node.start();
