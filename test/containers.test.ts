@@ -10,6 +10,8 @@ const FETCH_SECONDS = 30;
 const AWAY_MS = 20_000;
 const NOTICED_MS = 15_000;
 const STARTED_MS = 60_000;
+/** The client looks its nodes' name up every half minute or so. */
+const RENAMED_MS = 45_000;
 const LIST_MODES = `fs.readdirSync('.').map((name) => [name, fs.statSync(name).mode & 0o777])`;
 /** A cold build downloads; the scenario itself takes about two minutes. */
 t.setTimeout(900_000);
@@ -66,6 +68,32 @@ async function resumed(ids: readonly string[]): Promise<number> {
   return counts.flat().reduce((sum, count) => sum + count, 0);
 }
 
+interface ClientView {
+  readonly node: string;
+  readonly address: string;
+  readonly nodes: readonly {
+    readonly endpoint: string;
+    readonly address: string;
+    readonly state: string;
+  }[];
+}
+
+async function clientView(): Promise<ClientView> {
+  const [client = ''] = await cluster.ids('client');
+  return cluster.view(client, '/api/v1/cluster');
+}
+
+/** The client knows exactly these nodes by their one name, and has reached each of them. */
+async function reached(ids: readonly string[], boundMs: number): Promise<number> {
+  const addresses = await Promise.all(ids.map((id) => cluster.address(id)));
+  const wanted = addresses.map((address) => `node:11080 (${address}) reached`).sort();
+  return until(`the client reaches ${ids.length} nodes`, boundMs, async () => {
+    const { nodes } = await clientView();
+    const found = nodes.map(({ endpoint, state }) => `${endpoint} ${state}`).sort();
+    return JSON.stringify(found) === JSON.stringify(wanted);
+  });
+}
+
 async function settled(ids: readonly string[]): Promise<number> {
   await until(`${ids.length} nodes are ready`, STARTED_MS, async () => {
     return (await Promise.all(ids.map((id) => cluster.ready(id)))).every(Boolean);
@@ -96,6 +124,7 @@ t.test('five nodes find each other, and the client fetches through them', async 
   const { view } = await cluster.cluster(ids[0] ?? '');
   t.same([...view.members].sort(), names.map(({ Hostname }) => Hostname).sort(), 'host names');
   await until('a fetch', STARTED_MS, async () => (await fetchOnce()).failure === undefined);
+  await reached(ids, RENAMED_MS);
 });
 
 t.test('what runs in them may do little, and is reached by little', async (t) => {
@@ -130,15 +159,10 @@ t.test('what runs in them may do little, and is reached by little', async (t) =>
 
 t.test('docker kill of the node in use fails only what was in flight there', async (t) => {
   const ids = await cluster.ids('node');
-  const loads = await Promise.all(
-    ids.map(async (id) => {
-      const [open = 0] = await cluster.metrics(id, { connections_secure: '' });
-      return { id, open };
-    }),
-  );
-  const [inUse] = loads.sort((left, right) => right.open - left.open);
-  t.ok(inUse && inUse.open > 0, 'a node is in use');
-  const victim = inUse?.id ?? '';
+  const { address } = await clientView();
+  const addresses = await Promise.all(ids.map(async (id) => `${await cluster.address(id)}:11080`));
+  const victim = ids[addresses.indexOf(address)] ?? '';
+  t.ok(victim, `${address} is in use`);
   const survivors = ids.filter((id) => id !== victim);
   const before = await unresumed(survivors);
   const resumedBefore = await resumed(survivors);
@@ -176,6 +200,9 @@ t.test('docker kill of the node in use fails only what was in flight there', asy
   t.ok(lastBegan > diedAt, 'fetches went on');
   t.same(await unresumed(survivors), before, 'no full handshake, no password check');
   t.ok((await resumed(survivors)) > resumedBefore, 'they resumed');
+  const fewerMs = await reached(survivors, RENAMED_MS);
+  t.comment(`the client knew ${survivors.length} nodes ${Math.round(fewerMs)} ms later`);
+  t.not((await clientView()).address, address);
   await settled(survivors);
 });
 
@@ -196,6 +223,8 @@ t.test('a killed node and a sixth are ready with the full cache', async (t) => {
     t.equal(new Set(caches.map((cache) => cache.records)).size, 1, 'as many records');
     t.comment(`node ${count}: ready ${Math.round(readyMs)} ms after compose, ${records} records`);
   }
+  const knownMs = await reached(await cluster.ids('node'), RENAMED_MS);
+  t.comment(`the client reached all of them ${Math.round(knownMs)} ms later`);
 });
 
 t.test('a node without its network says that it is alone, and returns to its equals', async (t) => {
@@ -236,6 +265,7 @@ t.test('a node without its network says that it is alone, and returns to its equ
   t.equal((await fetchOnce()).failure, undefined);
   const healed = Math.round(performance.now() - back);
   t.comment(`alone after ${Math.round(aloneMs)} ms; all equal ${healed} ms after the return`);
+  await reached(ids, RENAMED_MS);
 });
 
 t.test('nothing of it is left behind', async (each) => {

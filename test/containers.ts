@@ -120,14 +120,19 @@ export class ContainerCluster {
     return found;
   }
 
+  /** In the cluster's network. */
+  async address(id: string): Promise<string> {
+    const { NetworkSettings } = await this.inspect(id);
+    return NetworkSettings.Networks[this.#network]?.IPAddress ?? '';
+  }
+
   async kill(id: string): Promise<void> {
     await succeed('docker', ['kill', id]);
   }
 
   /** Takes it from its network; what it answers brings it back, with the address it had. */
   async unplug(id: string): Promise<() => Promise<void>> {
-    const { NetworkSettings } = await this.inspect(id);
-    const address = NetworkSettings.Networks[this.#network]?.IPAddress ?? '';
+    const address = await this.address(id);
     await succeed('docker', ['network', 'disconnect', this.#network, id]);
     return async () => {
       const as = ['--ip', address, '--alias', 'node'];

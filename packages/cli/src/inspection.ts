@@ -26,11 +26,11 @@ interface ClientView {
   readonly node: string;
   readonly address: string;
   readonly why: string;
-  readonly nodes: readonly Candidate[];
+  readonly nodes: readonly ClientNode[];
 }
 
 /** An address at which a client looks for a node. */
-export type Candidate = z.output<typeof candidate>;
+export type ClientNode = z.output<typeof clientNode>;
 
 const ANSWER_MS = 3_000;
 
@@ -40,7 +40,7 @@ const nodeCluster = z.object({
   members: z.array(z.object({ lag: z.number() })),
 });
 const nodeCache = z.object({ records: z.number(), digest: z.string() });
-const candidate = z.object({
+const clientNode = z.object({
   endpoint: z.string(),
   address: z.string(),
   inUse: z.boolean(),
@@ -51,7 +51,7 @@ const clientCluster = z.object({
   node: z.string(),
   address: z.string(),
   reason: z.string(),
-  nodes: z.array(candidate),
+  nodes: z.array(clientNode),
 });
 
 /** Never rejects: what does not answer, or answers something else, is silent. */

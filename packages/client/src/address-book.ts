@@ -30,8 +30,9 @@ export interface NameStatus {
 }
 
 /**
- * Addresses leave and come with deployments, which take longer; the time to live of the answers says
- * nothing (Docker's says ten minutes). Longer, and a new node idles; shorter, and name servers work.
+ * Addresses leave and come with deployments, which take longer; the time to live of the answers
+ * says nothing (Docker's says ten minutes). Longer, and a new node idles; shorter, and name servers
+ * work.
  */
 const LOOK_UP_MS = 30_000;
 const LOOK_UP_JITTER = 0.2;

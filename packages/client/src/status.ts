@@ -64,7 +64,7 @@ export function metricFamilies({
   counters,
   tunnels,
 }: ClientFacts): readonly MetricFamily[] {
-  const { handshakes, logins, requests, retries, hedges, lookUps } = counters;
+  const { handshakes, logins, requests, retries, hedges } = counters;
   return [
     counter(
       'client_handshakes_total',
@@ -99,46 +99,7 @@ export function metricFamilies({
       'Moves to another node because the one in use failed.',
       single(cluster.failovers),
     ),
-    gauge(
-      'client_node_delay_seconds',
-      'Smoothed time of a resumed TLS handshake.',
-      cluster.nodes.flatMap(({ label, delayMs }) =>
-        delayMs === undefined ? [] : [{ labels: { node: label }, value: delayMs / 1000 }],
-      ),
-    ),
-    gauge(
-      'client_node_reached',
-      'Whether the last that was heard of the node was good.',
-      cluster.nodes.map(({ label, state }) => ({
-        labels: { node: label },
-        value: state === 'reached' ? 1 : 0,
-      })),
-    ),
-    gauge(
-      'client_node_connections',
-      'Connections to the node, also those that are being made or end with their tunnels.',
-      cluster.nodes.map(({ label, connections }) => ({
-        labels: { node: label },
-        value: connections,
-      })),
-    ),
-    counter('client_lookups_total', 'Look-ups of the names of nodes.', byLabel('outcome', lookUps)),
-    gauge(
-      'client_name_addresses',
-      'Addresses that are known for the name, also when it does not resolve now.',
-      cluster.names.map(({ name, addresses }) => ({
-        labels: { name },
-        value: addresses.length,
-      })),
-    ),
-    gauge(
-      'client_name_resolves',
-      'Whether the last look-up of the name was answered.',
-      cluster.names.map(({ name, ageMs, failure }) => ({
-        labels: { name },
-        value: ageMs !== undefined && failure === undefined ? 1 : 0,
-      })),
-    ),
+    ...nodeFamilies(cluster, counters),
     gauge('client_sessions', 'TLS sessions held.', single(cluster.sessions.held)),
     gauge('client_connections', 'Connections to the node in use.', single(cluster.connections)),
     gauge(
@@ -154,6 +115,54 @@ export function metricFamilies({
         to_cluster: tunnels.toClusterBytes,
         from_cluster: tunnels.fromClusterBytes,
       }),
+    ),
+  ];
+}
+
+function nodeFamilies(
+  { nodes, names }: ClusterStatus,
+  { lookUps }: Counters,
+): readonly MetricFamily[] {
+  return [
+    gauge(
+      'client_node_delay_seconds',
+      'Smoothed time of a resumed TLS handshake.',
+      nodes.flatMap(({ label, delayMs }) =>
+        delayMs === undefined ? [] : [{ labels: { node: label }, value: delayMs / 1000 }],
+      ),
+    ),
+    gauge(
+      'client_node_reached',
+      'Whether the last that was heard of the node was good.',
+      nodes.map(({ label, state }) => ({
+        labels: { node: label },
+        value: state === 'reached' ? 1 : 0,
+      })),
+    ),
+    gauge(
+      'client_node_connections',
+      'Connections to the node, also those that are being made or end with their tunnels.',
+      nodes.map(({ label, connections }) => ({
+        labels: { node: label },
+        value: connections,
+      })),
+    ),
+    counter('client_lookups_total', 'Look-ups of the names of nodes.', byLabel('outcome', lookUps)),
+    gauge(
+      'client_name_addresses',
+      'Addresses that are known for the name, also when it does not resolve now.',
+      names.map(({ name, addresses }) => ({
+        labels: { name },
+        value: addresses.length,
+      })),
+    ),
+    gauge(
+      'client_name_resolves',
+      'Whether the last look-up of the name was answered.',
+      names.map(({ name, ageMs, failure }) => ({
+        labels: { name },
+        value: ageMs !== undefined && failure === undefined ? 1 : 0,
+      })),
     ),
   ];
 }

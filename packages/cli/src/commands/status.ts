@@ -106,11 +106,11 @@ function shown(findings: readonly Finding[]): string {
     if (finding.kind !== 'client') return [];
     return [`${finding.label} uses ${finding.node}: ${finding.why}`];
   });
-  return [table(head, rows), ...reasons, ...candidates(findings)].join('\n');
+  return [table(head, rows), ...reasons, ...elsewhere(findings)].join('\n');
 }
 
 /** Where clients look for nodes, as far as that is not in the rows above. */
-function candidates(findings: readonly Finding[]): readonly string[] {
+function elsewhere(findings: readonly Finding[]): readonly string[] {
   const shown = new Set(findings.map(({ listen }) => listen));
   return findings.flatMap((finding) => {
     if (finding.kind !== 'client') return [];
