@@ -118,7 +118,7 @@ function elsewhere(findings: readonly Finding[]): readonly string[] {
     if (others.length === 0) return [];
     const rows = others.map(({ endpoint, state, delayMs, inUse }) => {
       const delay = delayMs === null ? '' : `${delayMs.toFixed(1)} ms`;
-      return [endpoint, state, delay, inUse ? 'in use' : ''];
+      return [endpoint, state, delay, inUse && state !== 'failed' ? 'in use' : ''];
     });
     return [table([`nodes of ${finding.label}`, 'state', 'delay', ''], rows)];
   });
