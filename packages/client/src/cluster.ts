@@ -63,7 +63,7 @@ export class Cluster {
   readonly #nodes: Nodes;
   readonly #connector: Connector;
   readonly #pool: ConnectionPool<NodeConnection>;
-  /** Requests that wait for a node to answer again. */
+  /** Requests that wait for a node to appear, or to answer again. */
   readonly #waiting = new Set<() => void>();
   readonly #unanswered = new Set<{ readonly node: number; abort(failure: ClientError): void }>();
   /** Connections that are being made to be kept, by what gives them up. */
@@ -149,9 +149,13 @@ export class Cluster {
 
   #change(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    return promise.finally(() => this.#waiting.delete(resolve));
+    const wake = () => resolve();
+    this.#waiting.add(wake);
+    signal.addEventListener('abort', wake);
+    return promise.finally(() => {
+      this.#waiting.delete(wake);
+      signal.removeEventListener('abort', wake);
+    });
   }
 
   status(): ClusterStatus {
