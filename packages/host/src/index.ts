@@ -20,5 +20,7 @@ export type { CarrierHandlers, CarrierLoss } from './carrier.ts';
 export { watchLeaving } from './leaving.ts';
 export { Pulse } from './pulse.ts';
 export type { Resolve } from './resolve.ts';
+export { REPLAY_WINDOW_PACKETS, ReplayWindow } from './replay-window.ts';
+export type { ReplayVerdict } from './replay-window.ts';
 export { openTunnel } from './tunnel.ts';
 export type { Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';

@@ -1,4 +1,11 @@
-import type { Channel, Endpoint, LinkInput, Machine, Output } from '@argyle/host';
+import {
+  type Channel,
+  type Endpoint,
+  type LinkInput,
+  type Machine,
+  type Output,
+  ReplayWindow,
+} from '@argyle/host';
 import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts';
 import { Counters, type DropReason } from './counters.ts';
 import { decodeData } from './data.ts';
@@ -19,7 +26,6 @@ import {
 } from './options.ts';
 import { Outbound } from './outbound.ts';
 import type { Peer } from './peer.ts';
-import { ReplayWindow } from './replay-window.ts';
 import { INCARNATION_BYTES, kindName, OVERHEAD_BYTES, SegmentKind } from './segment.ts';
 
 /**

@@ -1,8 +1,7 @@
-import type { Endpoint } from '@argyle/host';
+import { type Endpoint, ReplayWindow } from '@argyle/host';
 import type { Acknowledgement } from './acknowledgement.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Inbound } from './inbound.ts';
-import { ReplayWindow } from './replay-window.ts';
 
 /** A stream's segments are acknowledged one by one when urgent, else so many together… */
 const ACKNOWLEDGE_EVERY = 8;

@@ -27,16 +27,31 @@ t.test('it agrees with a set of all numbers, whatever the steps', (t) => {
   };
   const window = new ReplayWindow();
   const seen = new Set<number>();
-  let newest = 0;
+  let newest = -1;
   for (let index = 0; index < 100_000; index += 1) {
     const step = below(50) === 0 ? below(20_000) : below(60);
-    const packet = Math.max(1, newest + step - (below(3) === 0 ? below(10_000) : 20));
-    const wanted = !seen.has(packet) && packet + REPLAY_WINDOW_PACKETS > newest;
+    const packet = Math.max(0, newest + step - (below(3) === 0 ? below(10_000) : 20));
+    const old = packet + REPLAY_WINDOW_PACKETS <= newest;
+    const verdict = old ? 'old' : seen.has(packet) ? 'seen' : 'new';
+    if (window.judge(packet) !== verdict) t.fail(`packet ${packet} is ${verdict}`);
     newest = Math.max(newest, packet);
     seen.add(packet);
-    if (window.accept(packet) !== wanted) t.fail(`packet ${packet}, newest ${newest}`);
+    if (window.accept(packet) !== (verdict === 'new')) t.fail(`packet ${packet}, newest ${newest}`);
+    if (window.newest !== newest) t.fail(`newest is ${window.newest}, not ${newest}`);
   }
   t.pass('at each of 100 000');
+  t.end();
+});
+
+t.test('judging changes nothing, and 0 is a number like any other', (t) => {
+  const window = new ReplayWindow();
+  t.equal(window.newest, -1);
+  t.equal(window.judge(0), 'new');
+  t.equal(window.judge(0), 'new');
+  t.equal(window.accept(0), true);
+  t.equal(window.judge(0), 'seen');
+  t.equal(window.accept(0), false);
+  t.equal(window.newest, 0);
   t.end();
 });
 
