@@ -1,0 +1,11 @@
+export { detectRecord } from './record-detector.ts';
+export type { Detected } from './record-detector.ts';
+export { DEFAULT_SUITE, SUITES } from './suite.ts';
+export type { SuiteName } from './suite.ts';
+export { AssociationKeys, EXPORTER_BYTES } from './key-schedule.ts';
+export {
+  decodeAssociationRecord,
+  drawAssociation,
+  encodeAssociationRecord,
+} from './association-record.ts';
+export type { AssociationRecord, ReplayPolicy } from './association-record.ts';
