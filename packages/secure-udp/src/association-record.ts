@@ -78,7 +78,7 @@ export function encodeAssociationRecord(record: AssociationRecord): Uint8Array {
   return Buffer.concat([fixed, ...texts, port]);
 }
 
-/** Copies what it keeps. Undefined for another format: what this version does not know is nothing. */
+/** Copies what it keeps. Undefined for another format: what is not known is nothing. */
 export function decodeAssociationRecord(bytes: Uint8Array): AssociationRecord | undefined {
   const record = Buffer.from(bytes);
   if (record.length < TEXTS_AT || record[0] !== FORMAT) return undefined;

@@ -11,8 +11,8 @@ const MAC_BYTES = 32;
 /**
  * AES-128-CBC and HMAC-SHA-256 with nonce and IV separate (the patent, FIG. 5A and 5B): the
  * sequence is in the header, a random IV in the record, and the cipher's blocks are chained inside
- * the record only (FIG. 5C). Encrypted first, then authenticated, header and IV included (RFC 7366),
- * so padding is looked at only in what was sealed.
+ * the record only (FIG. 5C). Encrypted first, then authenticated, header and IV included (RFC
+ * 7366), so padding is looked at only in what was sealed.
  */
 export class CbcCipher implements RecordCipher {
   readonly #key: Buffer;

@@ -9,3 +9,9 @@ export {
   encodeAssociationRecord,
 } from './association-record.ts';
 export type { AssociationRecord, ReplayPolicy } from './association-record.ts';
+export { NodeAssociations } from './node-associations.ts';
+export type { NodeAssociationsOptions } from './node-associations.ts';
+export type { NodeEvent } from './node-association.ts';
+export type { NodeCounters, NodeDropReason, NodeUnsentReason } from './node-counters.ts';
+export type { EndReason } from './content.ts';
+export type { Outgoing } from './outbox.ts';

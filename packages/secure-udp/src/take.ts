@@ -13,8 +13,9 @@
  * |                          MAC (128)                            |
  * +---------------------------------------------------------------+
  *
- * A HELLO is a header of type 0x96 with epoch 0 and a random sequence, and zeros up to a TAKE's size.
- * An opening record has type 0x96 too, and C, the client's random (128), in clear after its header.
+ * A HELLO is a header of type 0x96 with epoch 0 and a random sequence, and zeros up to the size of
+ * a TAKE. An opening record has type 0x96 too, and C, the client's random (128), in clear after its
+ * header.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { type AssociationKeys, TAKE_MAC_BYTES } from './key-schedule.ts';
