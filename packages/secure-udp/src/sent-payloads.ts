@@ -1,0 +1,64 @@
+import { TAKE_ACCEPTED_MS } from './constants.ts';
+import { BITMAP_BYTES_MAX, isReceived, type Receipt } from './content.ts';
+
+/** As far as a receipt reaches: of what lies further back nobody can say whether it came. */
+const PAYLOADS_MAX = BITMAP_BYTES_MAX * 8;
+const BYTES_MAX = 4 * 1024 * 1024;
+
+export interface SentPayload {
+  readonly payload: Uint8Array;
+  /** When it was first sent, in whatever epoch. */
+  readonly firstAt: number;
+}
+
+interface Entry extends SentPayload {
+  /** When it was sent in this epoch. */
+  readonly at: number;
+}
+
+/** Payloads sent in one epoch that have no receipt yet, in order. */
+export class SentPayloads {
+  readonly #entries = new Map<number, Entry>();
+  #bytes = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  add(sequence: number, sent: SentPayload, now: number): void {
+    this.#entries.set(sequence, { ...sent, at: now });
+    this.#bytes += sent.payload.length;
+    for (const [oldest, { at }] of this.#entries) {
+      const spare = this.#entries.size <= PAYLOADS_MAX && this.#bytes <= BYTES_MAX;
+      if (spare && at > now - TAKE_ACCEPTED_MS) break;
+      this.#remove(oldest);
+    }
+  }
+
+  sentAt(sequence: number): number | undefined {
+    return this.#entries.get(sequence)?.at;
+  }
+
+  acknowledge(receipt: Receipt): void {
+    for (const sequence of this.#entries.keys()) {
+      if (sequence > receipt.highest) return;
+      if (isReceived(receipt, sequence) === true) this.#remove(sequence);
+    }
+  }
+
+  /** Takes those from `fromSequence` on, and those sent in this epoch by `sentBy`; in order. */
+  take(which: { readonly fromSequence: number; readonly sentBy: number }): SentPayload[] {
+    const taken: SentPayload[] = [];
+    for (const [sequence, entry] of this.#entries) {
+      if (sequence < which.fromSequence && entry.at > which.sentBy) continue;
+      taken.push(entry);
+      this.#remove(sequence);
+    }
+    return taken;
+  }
+
+  #remove(sequence: number): void {
+    this.#bytes -= this.#entries.get(sequence)?.payload.length ?? 0;
+    this.#entries.delete(sequence);
+  }
+}

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import type { Endpoint } from '@argyle/host';
+import type { AssociationRecord } from '../src/association-record.ts';
+import { decodeContent } from '../src/content.ts';
+import { AssociationKeys, type EpochCiphers } from '../src/key-schedule.ts';
+import type { NodeEvent } from '../src/node-association.ts';
+import { HEADER_BYTES, NO_EPOCH, readRecord, RecordType, type UdpRecord } from '../src/record.ts';
+import { OPENING_BYTES, openingRandom, openTake } from '../src/take.ts';
+import type { ClientProcess, NodeProcess } from './lab.ts';
+
+/**
+ * What must always hold, checked at every datagram. It knows all secrets, and opens what clients
+ * seal as somebody could who sees everything: it holds the random numbers of every TAKE and of
+ * every opening record.
+ */
+export class Checker {
+  readonly seen = new Map<string, number>();
+  readonly #keys = new Map<string, AssociationKeys>();
+  /** R by epoch, and C by client and epoch. */
+  readonly #nodeRandoms = new Map<string, Buffer>();
+  readonly #clientRandoms = new Map<string, Buffer>();
+  readonly #ciphers = new Map<string, EpochCiphers>();
+  /** Every pair of key and nonce that sealed something. */
+  readonly #sealed = new Set<string>();
+  /** Payloads that clients sealed, by record: the number, and how often by number. */
+  readonly #records = new Map<string, number>();
+  readonly #copies = new Map<string, number>();
+  readonly #relayed = new Set<string>();
+  readonly #relays = new Map<string, number>();
+  readonly #echoes = new Set<string>();
+  readonly #deleted = new Map<NodeProcess, Set<string>>();
+  /** By life of a node and address: bytes that came, and went; and whether it was proven. */
+  readonly #ledgers = new Map<string, { came: number; went: number; proven: boolean }>();
+  /** By node and address: the client that was there heard the node there. */
+  readonly #heard = new Set<string>();
+  readonly #lives = new Map<object, number>();
+  /** Everything that clients ever sent. */
+  readonly recording: Buffer[] = [];
+
+  count(what: string, by = 1): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + by);
+  }
+
+  association(id: string, { secret, suite }: AssociationRecord): void {
+    const random = (sizeBytes: number) => new Uint8Array(sizeBytes);
+    this.#keys.set(id, new AssociationKeys({ id, secret, suite, random }));
+  }
+
+  /** No pair of key and nonce seals twice; all of a client's is opened. */
+  clientSent(client: ClientProcess, datagram: Buffer): void {
+    this.recording.push(datagram);
+    for (const record of records(datagram)) {
+      if (record.epoch === NO_EPOCH) continue;
+      const opening = record.type === RecordType.takeOver;
+      const of = `${this.#life(client)} ${record.epoch}`;
+      if (opening) this.#clientRandoms.set(of, Buffer.from(openingRandom(record)!));
+      const clientRandom = this.#clientRandoms.get(of);
+      assert(clientRandom, 'an epoch begins with opening records');
+      const key = `${record.epoch} ${clientRandom.toString('hex')}`;
+      this.#once(`up ${key} ${record.sequence}`);
+      const ciphers = this.#ciphersOf(record, key, clientRandom);
+      const headerBytes = opening ? OPENING_BYTES : HEADER_BYTES;
+      const { bytes, sequence } = record;
+      const opened = ciphers.clientToNode.open(bytes, headerBytes, sequence);
+      assert(opened, 'what a client seals opens');
+      const content = decodeContent(opened);
+      assert(content, 'and makes sense');
+      if (content.kind !== 'data') continue;
+      const number = Buffer.from(content.payload).readUInt32BE(8);
+      const payload = `${record.association} ${number}`;
+      this.#records.set(nameOf(record), number);
+      this.#copies.set(payload, (this.#copies.get(payload) ?? 0) + 1);
+    }
+  }
+
+  nodeSent(node: NodeProcess, datagram: Buffer, to: Endpoint): void {
+    for (const record of records(datagram)) {
+      if (record.type === RecordType.takeOver) {
+        const take = openTake(record, this.#keys.get(record.association)!);
+        assert(take);
+        const known = this.#nodeRandoms.get(take.epoch);
+        assert(!known || known.equals(take.nodeRandom), 'an epoch has one R');
+        this.#nodeRandoms.set(take.epoch, take.nodeRandom);
+      } else this.#once(`down ${record.epoch} ${record.sequence}`);
+    }
+    const ledger = this.#ledger(node, to);
+    ledger.went += datagram.length;
+    const paid = ledger.proven || ledger.went <= ledger.came;
+    assert(paid, `${ledger.went} bytes to an unproven address that sent ${ledger.came}`);
+  }
+
+  delivered(node: NodeProcess, bytes: Uint8Array, from: Endpoint): void {
+    const ledger = this.#ledger(node, from);
+    ledger.came += bytes.length;
+    if (this.#heard.has(`${this.#life(node)} ${addressOf(from)}`)) ledger.proven = true;
+  }
+
+  /** What came of a datagram at a node: no record is relayed twice, anywhere. */
+  relayed(node: NodeProcess, datagram: Uint8Array, events: readonly NodeEvent[]): void {
+    const waiting = [...records(Buffer.from(datagram))].filter((record) =>
+      this.#records.has(nameOf(record)),
+    );
+    for (const event of events) {
+      if (event.kind !== 'payload') continue;
+      const number = Buffer.from(event.payload).readUInt32BE(8);
+      const at = waiting.findIndex((record) => this.#records.get(nameOf(record)) === number);
+      const [record] = waiting.splice(at, 1);
+      assert(at >= 0 && record, 'what is relayed was sent by a client');
+      assert(!this.#deleted.get(node)?.has(record.association), 'nothing opens after DELETE');
+      const name = nameOf(record);
+      assert(!this.#relayed.has(name), `record ${name} relayed twice`);
+      this.#relayed.add(name);
+      const payload = `${record.association} ${number}`;
+      const relays = (this.#relays.get(payload) ?? 0) + 1;
+      this.#relays.set(payload, relays);
+      if (relays > 1) this.count('a payload reached the target twice');
+      assert(relays <= (this.#copies.get(payload) ?? 0), 'only by a re-send of the client');
+    }
+  }
+
+  clientHeard(client: ClientProcess, from: Endpoint): void {
+    const node = client.lab.nodes.get(client.lab.nameOf(from) ?? '');
+    if (node) this.#heard.add(`${this.#life(node)} ${addressOf(client.endpoint)}`);
+  }
+
+  /** What the target sent reaches the application once. */
+  echoed(client: ClientProcess, _number: number, payload: Uint8Array): void {
+    const echo = `${this.#life(client)} ${Buffer.from(payload).readUInt32BE(12)}`;
+    assert(!this.#echoes.has(echo), 'a payload of the target came twice');
+    this.#echoes.add(echo);
+  }
+
+  deleted(node: NodeProcess, id: string): void {
+    const known = this.#deleted.get(node) ?? new Set();
+    this.#deleted.set(node, known.add(id));
+  }
+
+  /** How often a payload reached the target. */
+  relaysOf(client: ClientProcess, number: number): number {
+    return this.#relays.get(`${client.id} ${number}`) ?? 0;
+  }
+
+  #once(pair: string): void {
+    assert(!this.#sealed.has(pair), `key and nonce twice: ${pair}`);
+    this.#sealed.add(pair);
+  }
+
+  #ciphersOf(record: UdpRecord, key: string, clientRandom: Buffer): EpochCiphers {
+    const known = this.#ciphers.get(key);
+    if (known) return known;
+    const nodeRandom = this.#nodeRandoms.get(record.epoch);
+    assert(nodeRandom, 'no epoch without a TAKE');
+    const epoch = Buffer.from(record.epoch, 'hex');
+    const keys = this.#keys.get(record.association)!;
+    const ciphers = keys.epochCiphers({ epoch, nodeRandom, clientRandom });
+    this.#ciphers.set(key, ciphers);
+    return ciphers;
+  }
+
+  #ledger(node: NodeProcess, { address, port }: Endpoint) {
+    const name = `${this.#life(node)} ${address}:${port}`;
+    const known = this.#ledgers.get(name);
+    if (known) return known;
+    const ledger = { came: 0, went: 0, proven: false };
+    this.#ledgers.set(name, ledger);
+    return ledger;
+  }
+
+  /** Processes that were started again are others. */
+  #life(process: object): number {
+    const known = this.#lives.get(process);
+    if (known !== undefined) return known;
+    this.#lives.set(process, this.#lives.size);
+    return this.#lives.size - 1;
+  }
+}
+
+function* records(datagram: Buffer): Generator<UdpRecord> {
+  for (let at = 0; at < datagram.length;) {
+    const record = readRecord(datagram, at);
+    if (typeof record === 'string') return;
+    at += record.bytes.length;
+    yield record;
+  }
+}
+
+/** By its tag: nothing else has the same. */
+function nameOf({ epoch, sequence, bytes }: UdpRecord): string {
+  return `${epoch} ${sequence} ${bytes.toString('hex', bytes.length - 8)}`;
+}
+
+function addressOf({ address, port }: Endpoint): string {
+  return `${address}:${port}`;
+}
