@@ -38,6 +38,8 @@ export class ClientCounters {
   hellos = 0;
   probes = 0;
   epochsOpened = 0;
+  /** How often all epochs were forgotten, because the process had stood still. */
+  stoodStill = 0;
   /** A node that was left as silent, and answered soon after. */
   hasty = 0;
 

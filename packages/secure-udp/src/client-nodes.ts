@@ -155,6 +155,7 @@ export class ClientNodes {
 
   /** This process stood still: it may not be the only one with its keys. */
   stoodStill(now: number): void {
+    this.#options.counters.stoodStill += 1;
     this.forget();
     this.#seek(now);
   }

@@ -64,8 +64,7 @@ export class NodeAssociations {
   }
 
   get deadline(): number {
-    const holds = this.#associations.size + this.#takes.size > 0;
-    const tick = holds ? this.#lastAt + TICK_MS : Infinity;
+    const tick = this.#holds ? this.#lastAt + TICK_MS : Infinity;
     return Math.min(this.#deadlines.next, this.#takes.deadline, tick);
   }
 
@@ -163,6 +162,10 @@ export class NodeAssociations {
 
   pollEvent(): NodeEvent | undefined {
     return this.#events.shift();
+  }
+
+  get #holds(): boolean {
+    return this.#associations.size + this.#takes.size > 0;
   }
 
   /** The association that may now owe something. */
@@ -271,7 +274,10 @@ export class NodeAssociations {
   #awake(now: number): void {
     const stoodMs = now - this.#lastAt;
     this.#lastAt = now;
-    if (stoodMs > STOOD_STILL_MS) this.forget();
+    if (stoodMs > STOOD_STILL_MS && this.#holds) {
+      this.counters.stoodStill += 1;
+      this.forget();
+    }
     this.#takes.expire(now);
   }
 }

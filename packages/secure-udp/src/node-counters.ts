@@ -44,6 +44,8 @@ export class NodeCounters {
   epochsOpened = 0;
   /** That are held now. */
   epochs = 0;
+  /** How often all epochs were forgotten, because the process had stood still. */
+  stoodStill = 0;
   /** Addresses that a client moved to. */
   moves = 0;
 

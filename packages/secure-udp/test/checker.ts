@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Endpoint } from '@argyle/host';
 import type { AssociationRecord } from '../src/association-record.ts';
+import type { ClientCounters } from '../src/client-counters.ts';
 import { decodeContent } from '../src/content.ts';
 import { AssociationKeys, type EpochCiphers } from '../src/key-schedule.ts';
+import type { NodeCounters } from '../src/node-counters.ts';
 import type { NodeEvent } from '../src/node-association.ts';
 import { HEADER_BYTES, NO_EPOCH, readRecord, RecordType, type UdpRecord } from '../src/record.ts';
 import { OPENING_BYTES, openingRandom, openTake } from '../src/take.ts';
@@ -118,9 +120,9 @@ export class Checker {
     }
   }
 
-  clientHeard(client: ClientProcess, from: Endpoint): void {
-    const node = client.lab.nodes.get(client.lab.nameOf(from) ?? '');
-    if (node) this.#heard.add(`${this.#life(node)} ${addressOf(client.endpoint)}`);
+  /** A datagram of that node's has reached a client through that address. */
+  heardAt(node: NodeProcess | undefined, address: Endpoint): void {
+    if (node) this.#heard.add(`${this.#life(node)} ${addressOf(address)}`);
   }
 
   /** What the target sent reaches the application once. */
@@ -133,6 +135,23 @@ export class Checker {
   deleted(node: NodeProcess, id: string): void {
     const known = this.#deleted.get(node) ?? new Set();
     this.#deleted.set(node, known.add(id));
+  }
+
+  /** What a node counted in its life. */
+  tallyNode({ dropped, unsent, moves, stoodStill }: NodeCounters): void {
+    for (const [reason, count] of dropped) this.count(`node drops: ${reason}`, count);
+    for (const [reason, count] of unsent) this.count(`node keeps: ${reason}`, count);
+    this.count('a client was found at another address', moves);
+    this.count('a node stood still', stoodStill);
+  }
+
+  tallyClient(counters: ClientCounters): void {
+    for (const [reason, count] of counters.dropped) this.count(`client drops: ${reason}`, count);
+    this.count('sent again: missing', counters.resentMissing);
+    this.count('sent again: unsure', counters.resentUnsure);
+    this.count('not sent again', counters.unsure);
+    this.count('left too hastily', counters.hasty);
+    this.count('a client stood still', counters.stoodStill);
   }
 
   /** How often a payload reached the target. */

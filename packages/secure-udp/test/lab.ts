@@ -5,6 +5,7 @@ import { ClientAssociation, type ClientAssociationOptions } from '../src/client-
 import type { ClientEvent } from '../src/client-event.ts';
 import type { NodeEvent } from '../src/node-association.ts';
 import { NodeAssociations } from '../src/node-associations.ts';
+import { Balancer } from './balancer.ts';
 import { Checker } from './checker.ts';
 
 const PORT = 11_080;
@@ -57,7 +58,7 @@ abstract class Process<To, Of extends Machine<To>> {
 
   protected abstract drain(): void;
   protected abstract send(bytes: Buffer, to: To): void;
-  protected abstract receive(bytes: Uint8Array, from: Endpoint): void;
+  abstract receive(bytes: Uint8Array, from: Endpoint): void;
 
   protected bind(ownPort: number): Port {
     const options = {
@@ -132,7 +133,7 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
     });
   }
 
-  protected override receive(bytes: Uint8Array, from: Endpoint): void {
+  override receive(bytes: Uint8Array, from: Endpoint): void {
     if (!this.alive) return;
     this.lab.checker.delivered(this, bytes, from);
     this.#heard = [];
@@ -208,10 +209,10 @@ export class ClientProcess extends Process<string, ClientAssociation> {
     this.port = this.bind(this.#ownPort);
   }
 
-  protected override receive(bytes: Uint8Array, from: Endpoint): void {
+  override receive(bytes: Uint8Array, from: Endpoint): void {
     if (!this.alive) return;
     const candidate = this.lab.nameOf(from);
-    this.lab.checker.clientHeard(this, from);
+    this.lab.checker.heardAt(this.lab.nodeAt(from), this.endpoint);
     this.run((now) => this.machine.handleDatagram(bytes, candidate ?? 'a stranger', now));
   }
 
@@ -246,6 +247,7 @@ export class Lab {
   readonly nodes = new Map<string, NodeProcess>();
   readonly clients: ClientProcess[] = [];
   readonly records = new Map<string, AssociationRecord>();
+  balancer: Balancer | undefined;
   /** Whether a closed port is told by ICMP. */
   refusals = true;
   /** Whether the target answers each payload. */
@@ -269,8 +271,10 @@ export class Lab {
   }
 
   kill(name: string): void {
-    this.node(name).stop();
-    this.node(name).host.crash();
+    const node = this.node(name);
+    this.checker.tallyNode(node.machine.counters);
+    node.stop();
+    node.host.crash();
   }
 
   startClient(
@@ -315,6 +319,13 @@ export class Lab {
 
   run(durationMs: number): void {
     this.simulator.run(durationMs);
+  }
+
+  /** What anybody recorded is sent again: to that node, from that address. */
+  replay(node: NodeProcess, datagram: Uint8Array, from: Endpoint): void {
+    this.simulator.after(this.simulator.network.delay(), () =>
+      node.host.perform(() => node.receive(datagram, from)),
+    );
   }
 
   /** Each client sends a payload every `intervalMs`. */
@@ -373,6 +384,10 @@ export class Lab {
     return { address: this.simulator.host(name).address, port: PORT };
   }
 
+  nodeAt({ address }: Endpoint): NodeProcess | undefined {
+    return [...this.nodes.values()].find(({ host }) => host.address === address);
+  }
+
   nameOf({ address }: Endpoint): string | undefined {
     for (const name of this.candidateNames) {
       if (this.simulator.host(name).address === address) return name;
@@ -381,6 +396,11 @@ export class Lab {
   }
 
   get candidateNames(): string[] {
-    return [...this.nodes.keys()];
+    return [...this.nodes.keys(), ...(this.balancer ? ['balancer'] : [])];
+  }
+
+  startBalancer(): Balancer {
+    this.balancer = new Balancer(this);
+    return this.balancer;
   }
 }

@@ -1,0 +1,63 @@
+import t from 'tap';
+import { hostileRun } from './hostile-run.ts';
+
+const SEEDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 5_000 : 250;
+/** What the seeds together must have met, or the suite proves less than it says. */
+const RARE = [
+  'a cache lost a record',
+  'a client stood still',
+  'a client was found at another address',
+  'a node stood still',
+  'a payload reached the target twice',
+  'client drops: authentication',
+  'client drops: epoch',
+  'client drops: replayed',
+  'client drops: stale take',
+  'client: ended',
+  'client: moved: left',
+  'client: moved: refused',
+  'client: moved: removed',
+  'client: moved: silent',
+  'client: moved: taken',
+  'client: unreachable',
+  'left too hastily',
+  'node drops: association',
+  'node drops: authentication',
+  'node drops: draining',
+  'node drops: left',
+  'node drops: opening',
+  'node drops: replayed',
+  'node drops: takes',
+  'node drops: trigger',
+  'node keeps: address',
+  'node: claim',
+  'node: drained',
+  'node: ended',
+  'node: let go',
+  'node: replay',
+  'sent again: missing',
+  'sent again: unsure',
+];
+
+t.test(`${SEEDS} seeds of loss, replay, kill, freeze, drain, moves and deletion`, (t) => {
+  const seen = new Map<string, number>();
+  for (let seed = 1; seed <= SEEDS; seed += 1) {
+    try {
+      const result = hostileRun(seed);
+      for (const [event, count] of result.seen) seen.set(event, (seen.get(event) ?? 0) + count);
+    } catch (error) {
+      t.fail(`seed ${seed}: ${String(error)}`);
+    }
+  }
+  t.comment('seen: ', seen);
+  for (const event of RARE) t.ok((seen.get(event) ?? 0) > 0, `was seen: ${event}`);
+  t.end();
+});
+
+t.test('the same seed is the same run', (t) => {
+  for (const seed of [7, 8, 9]) {
+    t.equal(hostileRun(seed).digest, hostileRun(seed).digest, `seed ${seed}`);
+  }
+  t.not(hostileRun(7).digest, hostileRun(8).digest);
+  t.end();
+});
