@@ -15,3 +15,7 @@ export type { NodeEvent } from './node-association.ts';
 export type { NodeCounters, NodeDropReason, NodeUnsentReason } from './node-counters.ts';
 export type { EndReason } from './content.ts';
 export type { Outgoing } from './outbox.ts';
+export { ClientAssociation } from './client-association.ts';
+export type { ClientAssociationOptions, SendOutcome } from './client-association.ts';
+export type { ClientEvent, MoveReason } from './client-event.ts';
+export type { ClientCounters, ClientDropReason } from './client-counters.ts';

@@ -19,7 +19,7 @@ export interface NodeAssociationsOptions {
   readonly lookup: (association: string) => AssociationRecord | undefined;
   /** A kernel's random source. */
   readonly random: (sizeBytes: number) => Uint8Array;
-  /** The largest datagram that is sent. Too large, and IP fragments; too small, and it is refused. */
+  /** The largest datagram that is sent. Above the path's, IP fragments; below, more is refused. */
   readonly datagramBytes: number;
 }
 

@@ -3,11 +3,11 @@ import type { ClientEpoch } from './client-epoch.ts';
 
 /**
  * How the times were chosen. An application that sends every 20 ms notices a node's death one
- * interval after the last payload that got through, so a gap is 20 ms + what is below: 40 + 20 + 15,
- * which makes 95 ms where a round trip takes next to nothing. A node that stands still for less than
- * 75 ms (garbage collection, a busy core) is not left. Where a round trip takes longer, both waits
- * follow RFC 6298: smoothed time and four times its variation. Three PROBEs, so that two lost
- * datagrams in a row do not move anybody: at 5 % loss each way, 1 in 1000 times that a record or its
+ * interval after the last payload that got through, so a gap is 20 ms and what is below: 40 + 20 +
+ * 15, which makes 95 ms where a round trip takes next to nothing. A node that stands still for less
+ * than 75 ms (garbage collection, a busy core) is not left. Where a round trip takes longer, both
+ * waits follow RFC 6298: smoothed time and four times its variation. Three PROBEs, so that two lost
+ * datagrams in a row move nobody: at 5 % loss each way, one in 1 000 times that a record or its
  * receipt was lost.
  */
 const SUSPECT_FLOOR_MS = 40;

@@ -8,7 +8,7 @@ import type { NodeCounters } from '../src/node-counters.ts';
 import type { NodeEvent } from '../src/node-association.ts';
 import { HEADER_BYTES, NO_EPOCH, readRecord, RecordType, type UdpRecord } from '../src/record.ts';
 import { OPENING_BYTES, openingRandom, openTake } from '../src/take.ts';
-import type { ClientProcess, NodeProcess } from './lab.ts';
+import type { ClientProcess, NodeProcess } from './processes.ts';
 
 /**
  * What must always hold, checked at every datagram. It knows all secrets, and opens what clients
@@ -22,7 +22,7 @@ export class Checker {
   readonly #nodeRandoms = new Map<string, Buffer>();
   readonly #clientRandoms = new Map<string, Buffer>();
   readonly #ciphers = new Map<string, EpochCiphers>();
-  /** Every pair of key and nonce that sealed something. */
+  /** Every pair of key and nonce that sealed something, and every C. */
   readonly #sealed = new Set<string>();
   /** Payloads that clients sealed, by record: the number, and how often by number. */
   readonly #records = new Map<string, number>();
@@ -55,7 +55,7 @@ export class Checker {
       if (record.epoch === NO_EPOCH) continue;
       const opening = record.type === RecordType.takeOver;
       const of = `${this.#life(client)} ${record.epoch}`;
-      if (opening) this.#clientRandoms.set(of, Buffer.from(openingRandom(record)!));
+      if (opening) this.#open(of, openingRandom(record)!);
       const clientRandom = this.#clientRandoms.get(of);
       assert(clientRandom, 'an epoch begins with opening records');
       const key = `${record.epoch} ${clientRandom.toString('hex')}`;
@@ -159,8 +159,16 @@ export class Checker {
     return this.#relays.get(`${client.id} ${number}`) ?? 0;
   }
 
+  /** Each epoch of each client has a C of its own. */
+  #open(epoch: string, clientRandom: Buffer): void {
+    const known = this.#clientRandoms.get(epoch);
+    assert(!known || known.equals(clientRandom), 'an epoch has one C');
+    if (!known) this.#once(`C ${clientRandom.toString('hex')}`);
+    this.#clientRandoms.set(epoch, Buffer.from(clientRandom));
+  }
+
   #once(pair: string): void {
-    assert(!this.#sealed.has(pair), `key and nonce twice: ${pair}`);
+    assert(!this.#sealed.has(pair), `twice: ${pair}`);
     this.#sealed.add(pair);
   }
 

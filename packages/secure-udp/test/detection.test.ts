@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Random } from '@argyle/simulator';
-import { type ClientProcess, Lab } from './lab.ts';
+import { Lab } from './lab.ts';
+import type { ClientProcess } from './processes.ts';
 
 const NAMES = ['alpha', 'bravo', 'charlie'];
 const INTERVAL_MS = 20;

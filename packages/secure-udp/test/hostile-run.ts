@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Random } from '@argyle/simulator';
 import { type SuiteName, SUITES } from '../src/suite.ts';
-import { type ClientProcess, Lab, type NodeProcess } from './lab.ts';
+import { Lab } from './lab.ts';
+import type { ClientProcess, NodeProcess } from './processes.ts';
 
 const NODES = ['alpha', 'bravo', 'charlie'];
 const STRANGER = { address: '198.18.255.255', port: 9 };

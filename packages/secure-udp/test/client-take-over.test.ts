@@ -1,0 +1,273 @@
+import t from 'tap';
+import { ClientAssociation } from '../src/client-association.ts';
+import { encodeReceipt } from '../src/content.ts';
+import { readRecord, RecordType, type UdpRecord } from '../src/record.ts';
+import { RecordSealer } from '../src/record-sealer.ts';
+import { encodeTake, openingRandom } from '../src/take.ts';
+import { counting, ID, keysOf, SECRET } from './fixture.ts';
+import { distinct } from './hand-client.ts';
+
+/** A client's machine, and what came out of it: datagrams as records, with where to. */
+class HandClient {
+  readonly machine = new ClientAssociation({
+    id: ID,
+    secret: SECRET,
+    suite: 'aes-128-gcm',
+    random: distinct(),
+    datagramBytes: 1_200,
+    standbys: 2,
+    resend: { datagrams: 256, ageMs: 1_000 },
+  });
+  now = 1_000;
+
+  start(...candidates: string[]): this {
+    this.machine.setCandidates(candidates, this.now);
+    return this;
+  }
+
+  sent(): (UdpRecord & { to: string })[] {
+    const records: (UdpRecord & { to: string })[] = [];
+    for (let out = this.machine.pollOutput(); out; out = this.machine.pollOutput()) {
+      for (let at = 0; at < out.bytes.length;) {
+        const record = readRecord(out.bytes, at);
+        if (typeof record === 'string') throw new Error(record);
+        at += record.bytes.length;
+        records.push({ ...record, to: out.to });
+      }
+    }
+    return records;
+  }
+
+  receive(bytes: Buffer, from: string): void {
+    this.machine.handleDatagram(bytes, from, this.now);
+  }
+
+  say(text: string): void {
+    this.machine.send(Buffer.from(text), this.now);
+  }
+
+  pass(ms: number): void {
+    const end = this.now + ms;
+    while (this.machine.deadline <= end) {
+      this.now = Math.max(this.now, this.machine.deadline);
+      this.machine.handleDeadline(this.now);
+    }
+    this.now = end;
+  }
+
+  dropped(reason: 'stale take' | 'take' | 'epoch' | 'association'): number {
+    return this.machine.counters.dropped.get(reason) ?? 0;
+  }
+}
+
+/** A node's side of one epoch, by hand. */
+class HandOffer {
+  readonly keys = keysOf('aes-128-gcm');
+  readonly epoch: string;
+  readonly nodeRandom = counting(0x33, 16);
+  #sealer: RecordSealer | undefined;
+
+  constructor(number: number) {
+    this.epoch = counting(number, 8).toString('hex');
+  }
+
+  take(trigger: UdpRecord): Buffer {
+    return encodeTake(trigger, this, this.keys);
+  }
+
+  /** A record of the node's, after the opening record that made the epoch. */
+  answer(opening: UdpRecord, content: Buffer): Buffer {
+    const clientRandom = openingRandom(opening)!;
+    this.#sealer ??= new RecordSealer({
+      suite: 'aes-128-gcm',
+      cipher: this.keys.epochCiphers({
+        epoch: Buffer.from(this.epoch, 'hex'),
+        nodeRandom: this.nodeRandom,
+        clientRandom,
+      }).nodeToClient,
+      association: ID,
+      epoch: this.epoch,
+      clientRandom,
+    });
+    return this.#sealer.seal(content)!;
+  }
+}
+
+const received = (highest: number) =>
+  encodeReceipt('received', { highest, bitmap: new Uint8Array(8).fill(0xff) });
+
+/** A client that uses `alpha`, which has confirmed its epoch. */
+function settled(...others: string[]) {
+  const client = new HandClient().start('alpha', ...others);
+  const offer = new HandOffer(1);
+  client.receive(offer.take(client.sent()[0]!), 'alpha');
+  client.say('zero');
+  const opening = client.sent()[0]!;
+  client.receive(offer.answer(opening, received(1)), 'alpha');
+  return { client, offer, opening };
+}
+
+t.test('until the node has answered every record opens, then none does', (t) => {
+  const client = new HandClient().start('alpha');
+  client.say('waits');
+  const [hello] = client.sent();
+  t.same([hello?.to, hello?.bytes.length, hello?.type], ['alpha', 69, RecordType.takeOver]);
+  const offer = new HandOffer(1);
+  client.receive(offer.take(hello!), 'alpha');
+  client.say('another');
+  const openings = client.sent();
+  t.same(
+    openings.map(({ type, sequence }) => [type, sequence]),
+    [
+      [RecordType.takeOver, 0],
+      [RecordType.takeOver, 1],
+    ],
+  );
+  t.same(openingRandom(openings[0]!), openingRandom(openings[1]!), 'with one C');
+  client.receive(offer.answer(openings[0]!, received(1)), 'alpha');
+  client.say('more');
+  t.same(
+    client.sent().map(({ type, sequence }) => [type, sequence]),
+    [[RecordType.sealed, 2]],
+  );
+  t.end();
+});
+
+t.test(
+  'a TAKE moves nobody if it is replayed, late, from elsewhere, forged or not asked for',
+  (t) => {
+    const { client, offer, opening } = settled();
+    client.say('one');
+    const [one] = client.sent();
+    const next = new HandOffer(2);
+    client.receive(next.take(one!), 'bravo');
+    t.equal(client.dropped('stale take'), 1, 'from where the record did not go');
+    const never = { ...one!, sequence: 77 };
+    client.receive(next.take(never), 'alpha');
+    t.equal(client.dropped('stale take'), 2, 'for a record that was never sent');
+    const forged = next.take(one!);
+    forged[60]! ^= 1;
+    client.receive(forged, 'alpha');
+    t.equal(client.dropped('take'), 1);
+    client.receive(offer.answer(opening, received(one!.sequence)), 'alpha');
+    client.receive(next.take(one!), 'alpha');
+    t.equal(client.dropped('stale take'), 3, 'for a record that the owner has');
+    client.say('two');
+    const [two] = client.sent();
+    client.now += 3_000;
+    client.receive(next.take(two!), 'alpha');
+    t.equal(client.dropped('stale take'), 4, 'three seconds later');
+    t.ok(client.sent().every(({ epoch }) => epoch !== next.epoch));
+    t.end();
+  },
+);
+
+t.test('one record has one TAKE', (t) => {
+  const client = new HandClient().start('alpha');
+  const [hello] = client.sent();
+  client.receive(new HandOffer(1).take(hello!), 'alpha');
+  client.receive(new HandOffer(2).take(hello!), 'alpha');
+  t.equal(client.dropped('stale take'), 1);
+  t.equal(client.machine.counters.epochsOpened, 1);
+  t.end();
+});
+
+t.test('a TAKE for a payload moves there, and what went there is sent again', (t) => {
+  const { client } = settled();
+  client.say('one');
+  client.say('two');
+  const [one, two] = client.sent();
+  const next = new HandOffer(2);
+  client.receive(next.take(one!), 'alpha');
+  const again = client.sent();
+  t.same(
+    again.map(({ epoch, sequence }) => [epoch, sequence]),
+    [
+      [next.epoch, 0],
+      [next.epoch, 1],
+    ],
+  );
+  client.receive(next.take(two!), 'alpha');
+  t.equal(client.dropped('stale take'), 1, 'the other record is no longer waited for');
+  t.end();
+});
+
+t.test('an epoch that is offered again goes on with its sequence, under its C', (t) => {
+  const client = new HandClient().start('alpha');
+  const offer = new HandOffer(1);
+  const [first] = client.sent();
+  client.pass(200);
+  const [second] = client.sent();
+  client.receive(offer.take(first!), 'alpha');
+  const [probe] = client.sent();
+  client.receive(offer.take(second!), 'alpha');
+  client.say('one');
+  const [one] = client.sent();
+  t.same([one?.epoch, one?.sequence], [offer.epoch, probe!.sequence + 1]);
+  t.same(openingRandom(one!), openingRandom(probe!));
+  t.equal(client.machine.counters.epochsOpened, 1);
+  t.end();
+});
+
+t.test('an answer to a standby moves nothing', (t) => {
+  const { client } = settled('bravo');
+  client.pass(100);
+  const [hello] = client.sent();
+  t.equal(hello?.to, 'bravo');
+  const standby = new HandOffer(2);
+  client.receive(standby.take(hello!), 'bravo');
+  const [opening] = client.sent();
+  t.same([opening?.to, opening?.type, opening?.sequence], ['bravo', RecordType.takeOver, 0]);
+  t.ok(opening!.bytes.length >= 69, 'a probe that may be answered by a TAKE');
+  const restarted = new HandOffer(3);
+  client.receive(restarted.take(opening!), 'bravo');
+  t.same(
+    client.sent().map(({ epoch }) => epoch),
+    [restarted.epoch],
+    'it is renewed',
+  );
+  t.equal(client.machine.endpoint, 'alpha');
+  client.say('one');
+  t.same(
+    client.sent().map(({ to }) => to),
+    ['alpha'],
+  );
+  t.end();
+});
+
+t.test('what is for another association, or of an unknown epoch, is counted', (t) => {
+  const { client, offer, opening } = settled();
+  const other = offer.answer(opening, received(0));
+  other.write('ffff', 5, 'hex');
+  client.receive(other, 'alpha');
+  t.equal(client.dropped('association'), 1);
+  const unknown = offer.answer(opening, received(0));
+  unknown.write('ffff', 13, 'hex');
+  client.receive(unknown, 'alpha');
+  t.equal(client.dropped('epoch'), 1);
+  t.end();
+});
+
+t.test('every truncation and every flipped bit of what a node sends is refused', (t) => {
+  const { client, offer, opening } = settled();
+  const payload = Buffer.concat([Buffer.of(1), Buffer.from('down')]);
+  const record = offer.answer(opening, payload);
+  const payloads = () => {
+    const got: string[] = [];
+    for (let event = client.machine.pollEvent(); event; event = client.machine.pollEvent()) {
+      if (event.kind === 'payload') got.push(Buffer.from(event.payload).toString());
+    }
+    return got;
+  };
+  for (let end = 0; end < record.length; end += 1) client.receive(record.subarray(0, end), 'alpha');
+  for (let bit = 0; bit < record.length * 8; bit += 1) {
+    const forged = Buffer.from(record);
+    forged[bit >> 3]! ^= 1 << (bit & 7);
+    client.receive(forged, 'alpha');
+  }
+  t.same(payloads(), []);
+  client.receive(record, 'alpha');
+  client.receive(record, 'alpha');
+  t.same(payloads(), ['down']);
+  t.end();
+});
