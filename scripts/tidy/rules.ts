@@ -43,7 +43,7 @@ export function checkWords(path: string, text: string): Finding[] {
 const TOOLS = /^(?:scripts|test|packages\/(?:[\w-]+\/test|bench))\//;
 const HOST = /^packages\/host\/src\//;
 const CLI = /^packages\/cli\/src\//;
-const MACHINE = /^packages\/(?:cache|multicast|replica)\/src\//;
+const MACHINE = /^packages\/(?:cache|multicast|secure-udp|replica)\/src\//;
 /** Where `replica` becomes promises for its callers, and `multicast` finds peers. */
 const MACHINE_EDGE = /\/(?:multicast\/src\/discovery|replica\/src\/(?:local-replica|api))\.ts$/;
 

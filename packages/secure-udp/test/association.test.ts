@@ -262,6 +262,35 @@ t.test('where nothing answers the client says so, and asks on', (t) => {
   t.end();
 });
 
+t.test('without a standby a death costs a round trip more, and nothing is lost', (t) => {
+  const made = lab();
+  made.refusals = false;
+  const client = made.startClient('client', NAMES, { standbys: 0 });
+  made.talk(1_000);
+  t.same(client.machine.standbys, []);
+  made.kill('alpha');
+  made.talk(1_000);
+  made.run(100);
+  t.same(moves(client), ['taken']);
+  t.equal(client.machine.endpoint, 'bravo');
+  t.equal(client.arrivals.size, client.number);
+  t.end();
+});
+
+t.test('when all that are ready die at once, the others are asked', (t) => {
+  const made = lab();
+  made.refusals = false;
+  const client = made.startClient('client', NAMES, { standbys: 1 });
+  made.talk(1_000);
+  made.kill('alpha');
+  made.kill('bravo');
+  made.talk(1_000);
+  made.run(100);
+  t.equal(client.machine.endpoint, 'charlie');
+  t.equal(client.arrivals.size, client.number);
+  t.end();
+});
+
 t.test('nothing is sent twice if that is turned off', (t) => {
   const made = lab();
   const client = made.startClient('client', NAMES, { resend: { datagrams: 0, ageMs: 0 } });

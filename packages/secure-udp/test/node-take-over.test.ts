@@ -116,6 +116,7 @@ t.test('an offer opens nothing after its association was deleted', (t) => {
   const epoch = new HandEpoch(node.take()[0]!.bytes, C);
   node.records.clear();
   node.run(() => node.machine.handleDeleted(ID, node.now));
+  t.equal(node.machine.offers, 0);
   node.receive(epoch.opening(payload('a late opening record')));
   t.same([node.events, node.dropped()], [[], { association: 1 }]);
   t.end();
