@@ -10,7 +10,7 @@ export type MoveReason = 'silent' | 'refused' | 'left' | 'taken' | 'removed';
 export type ClientEvent =
   /** Of the target's. A view of memory that is the driver's from now on. */
   | { readonly kind: 'payload'; readonly payload: Uint8Array }
-  /** A node has answered: the first, or again after `unreachable`. */
+  /** A node has answered: the first, or again after `unreachable` or standing still. */
   | { readonly kind: 'reached'; readonly endpoint: string }
   /** Payloads go to another node, or to another life of it. */
   | { readonly kind: 'moved'; readonly to: string; readonly reason: MoveReason }

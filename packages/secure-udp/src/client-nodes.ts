@@ -26,8 +26,10 @@ export interface ClientNodesOptions {
 export interface NodesUser {
   push(endpoint: string, record: Buffer): void;
   tell(event: ClientEvent): void;
-  /** Payloads can be sent from now on, perhaps elsewhere than before. First those that a node has
-   * said it did not relay, then those of which nobody knows. */
+  /**
+   * Payloads can be sent from now on, perhaps elsewhere than before: those first that a node has
+   * said it did not relay, and those of which nobody knows.
+   */
   changed(missing: readonly SentPayload[], unsure: readonly SentPayload[], now: number): void;
 }
 
@@ -108,7 +110,8 @@ export class ClientNodes {
     if (candidate === this.#candidates.current) {
       this.#silence.dispel();
       this.#seekingSince = Infinity;
-    } else if (this.#seekingSince !== Infinity) this.#fall('silent', now);
+    } else if (this.#seekingSince !== Infinity)
+      this.#fall(this.#listed ? 'silent' : 'removed', now);
   }
 
   /** The node relays nothing more of the epoch, and has said what it did. */
@@ -156,6 +159,7 @@ export class ClientNodes {
   /** This process stood still: it may not be the only one with its keys. */
   stoodStill(now: number): void {
     this.#options.counters.stoodStill += 1;
+    this.#reach = 'not yet';
     this.forget();
     this.#seek(now);
   }
@@ -174,7 +178,7 @@ export class ClientNodes {
   #use({ candidate, epoch, trigger, triggerSequence }: Acceptance, now: number): void {
     const { current } = this.#candidates;
     const former = current?.epoch;
-    const listed = current !== undefined && this.#candidates.list.includes(current);
+    const listed = this.#listed;
     const silent = this.#seekingSince !== Infinity && listed;
     this.#candidates.install(candidate, epoch);
     this.#candidates.current = candidate;
@@ -238,6 +242,12 @@ export class ClientNodes {
       this.#seekingSince = Infinity;
       this.#user.tell({ kind: 'moved', to: next.endpoint, reason });
     } else this.#seek(now);
+  }
+
+  /** False if the one in use is no candidate any more. */
+  get #listed(): boolean {
+    const { current, list } = this.#candidates;
+    return !current || list.includes(current);
   }
 
   #seek(now: number): void {

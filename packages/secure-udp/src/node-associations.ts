@@ -24,7 +24,7 @@ export interface NodeAssociationsOptions {
 }
 
 /** Of all associations together. */
-const EPOCHS_MAX = 65_536;
+const EPOCHS_IN_ALL_MAX = 65_536;
 /** Short against STOOD_STILL_MS: so that standing still is noticed before anything is sent. */
 const TICK_MS = 1_000;
 
@@ -41,7 +41,7 @@ export class NodeAssociations {
   readonly #takes: Takes;
   readonly #associations = new Map<string, NodeAssociation>();
   readonly #deadlines = new Deadlines<NodeAssociation>();
-  #events: NodeEvent[] = [];
+  readonly #events: NodeEvent[] = [];
   #lastAt = -Infinity;
   #draining: 'no' | 'leaving' | 'drained' = 'no';
 
@@ -240,7 +240,7 @@ export class NodeAssociations {
   #refusal(trigger: UdpRecord): NodeDropReason | undefined {
     if (trigger.bytes.length < TAKE_BYTES) return 'trigger';
     if (this.#draining !== 'no') return 'draining';
-    return this.counters.epochs >= EPOCHS_MAX ? 'crowded' : undefined;
+    return this.counters.epochs >= EPOCHS_IN_ALL_MAX ? 'crowded' : undefined;
   }
 
   #count(reason: NodeDropReason | undefined): void {

@@ -1,30 +1,11 @@
 import t from 'tap';
 import { type SuiteName, SUITES } from '../src/suite.ts';
-import type { ClientEvent } from '../src/client-event.ts';
-import { Lab } from './lab.ts';
+import { moves, NAMES, notOnce, threeNodes } from './lab.ts';
 import type { ClientProcess } from './processes.ts';
-
-const NAMES = ['alpha', 'bravo', 'charlie'];
-const QUIET = { delayMinMs: 5, delayMeanMs: 1 };
-
-function lab(options: { seed?: number; faults?: object } = {}): Lab {
-  const made = new Lab({ seed: options.seed ?? 1, faults: options.faults ?? QUIET });
-  for (const name of NAMES) made.startNode(name);
-  return made;
-}
-
-const moves = ({ events }: ClientProcess) =>
-  events.flatMap((event: ClientEvent) => (event.kind === 'moved' ? [event.reason] : []));
-
-/** Payloads that reached the target other than once. */
-function notOnce(made: Lab, client: ClientProcess): number[] {
-  const numbers = Array.from({ length: client.number }, (_, index) => index + 1);
-  return numbers.filter((number) => made.checker.relaysOf(client, number) !== 1);
-}
 
 for (const suite of Object.keys(SUITES) as SuiteName[]) {
   t.test(`${suite}: payloads go both ways, each once, and a kill loses none`, (t) => {
-    const made = lab();
+    const made = threeNodes();
     const client = made.startClient('client', NAMES, { suite });
     made.talk(1_000);
     t.same([client.machine.endpoint, client.machine.standbys], ['alpha', ['bravo', 'charlie']]);
@@ -39,59 +20,8 @@ for (const suite of Object.keys(SUITES) as SuiteName[]) {
   });
 }
 
-t.test('an owner that drains loses and doubles nothing, either way', (t) => {
-  for (let seed = 1; seed <= 20; seed += 1) {
-    const made = lab({ seed, faults: { delayMinMs: 1 + seed, delayMeanMs: seed % 3 } });
-    const client = made.startClient('client', NAMES);
-    made.talk(400, 3);
-    for (const name of ['alpha', 'bravo']) {
-      const node = made.node(name);
-      t.equal(client.machine.endpoint, name);
-      node.run((now) => node.machine.drain(now));
-      made.talk(400, 3);
-      t.ok(
-        node.events.some(({ kind }) => kind === 'drained'),
-        `${name} is drained`,
-      );
-    }
-    made.run(500);
-    t.equal(client.machine.endpoint, 'charlie');
-    t.same(moves(client), ['left', 'left']);
-    t.same(notOnce(made, client), [], `seed ${seed}`);
-    t.equal(client.received.length, client.number, 'answers went on through the old node');
-    t.equal(client.machine.counters.resentUnsure, 0);
-  }
-  t.end();
-});
-
-t.test('a drain loses nothing even if no standby was ready', (t) => {
-  const made = lab();
-  const client = made.startClient('client', ['alpha']);
-  made.talk(400, 5);
-  client.run((now) => client.machine.setCandidates(['alpha', 'bravo'], now));
-  const node = made.node('alpha');
-  node.run((now) => node.machine.drain(now));
-  made.talk(400, 5);
-  made.run(200);
-  t.same(notOnce(made, client), []);
-  t.equal(client.machine.endpoint, 'bravo');
-  t.end();
-});
-
-t.test('LEAVE gets through a network that loses half of it', (t) => {
-  const made = lab({ faults: { ...QUIET, loss: 0.5 } });
-  const client = made.startClient('client', NAMES);
-  made.talk(2_000);
-  const node = made.node(client.machine.endpoint ?? '');
-  node.run((now) => node.machine.drain(now));
-  made.talk(6_000);
-  t.ok(node.events.some(({ kind }) => kind === 'drained'));
-  t.not(client.machine.endpoint, node.name);
-  t.end();
-});
-
 t.test('a client whose address changes is found again, and hardly notices', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(1_000);
   client.rebind();
@@ -104,7 +34,7 @@ t.test('a client whose address changes is found again, and hardly notices', (t) 
 });
 
 t.test('a node that starts again takes over from itself', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', ['alpha']);
   made.talk(1_000);
@@ -117,7 +47,7 @@ t.test('a node that starts again takes over from itself', (t) => {
 });
 
 t.test('behind a balancer the next node takes over in one round trip', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.startBalancer();
   const client = made.startClient('client', ['balancer']);
   made.talk(1_000);
@@ -136,7 +66,7 @@ t.test('behind a balancer the next node takes over in one round trip', (t) => {
 });
 
 t.test('two nodes that take the same association at once relay each record once', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(500);
   for (let round = 0; round < 50; round += 1) {
@@ -158,7 +88,7 @@ function payloadOf(client: ClientProcess): Buffer {
 }
 
 t.test('a former owner that comes back serves nobody for long, and is a standby again', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', NAMES);
   made.talk(1_000);
@@ -175,7 +105,7 @@ t.test('a former owner that comes back serves nobody for long, and is a standby 
 });
 
 t.test('who stood still for longer than its peers allow begins with new epochs', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', NAMES);
   made.talk(1_000);
@@ -195,7 +125,7 @@ t.test('who stood still for longer than its peers allow begins with new epochs',
 });
 
 t.test('an epoch that is worn is followed by another, and nothing is lost', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES, { rekeyRecords: 100 });
   made.talk(3_000, 5);
   made.run(100);
@@ -207,7 +137,7 @@ t.test('an epoch that is worn is followed by another, and nothing is lost', (t) 
 });
 
 t.test('after an hour too', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.echoes = false;
   const client = made.startClient('client', NAMES);
   made.talk(3_700_000, 30_000);
@@ -218,7 +148,7 @@ t.test('after an hour too', (t) => {
 });
 
 t.test('the client ends it at every node', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(500);
   client.run((now) => client.machine.end(now));
@@ -232,7 +162,7 @@ t.test('the client ends it at every node', (t) => {
 });
 
 t.test('DELETE ends it at the client', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(500);
   made.delete(client.id);
@@ -243,7 +173,7 @@ t.test('DELETE ends it at the client', (t) => {
 });
 
 t.test('where nothing answers the client says so, and asks on', (t) => {
-  const made = lab();
+  const made = threeNodes();
   for (const name of NAMES) made.kill(name);
   made.refusals = false;
   const client = made.startClient('client', NAMES);
@@ -263,7 +193,7 @@ t.test('where nothing answers the client says so, and asks on', (t) => {
 });
 
 t.test('without a standby a death costs a round trip more, and nothing is lost', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', NAMES, { standbys: 0 });
   made.talk(1_000);
@@ -278,7 +208,7 @@ t.test('without a standby a death costs a round trip more, and nothing is lost',
 });
 
 t.test('when all that are ready die at once, the others are asked', (t) => {
-  const made = lab();
+  const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', NAMES, { standbys: 1 });
   made.talk(1_000);
@@ -292,7 +222,7 @@ t.test('when all that are ready die at once, the others are asked', (t) => {
 });
 
 t.test('nothing is sent twice if that is turned off', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES, { resend: { datagrams: 0, ageMs: 0 } });
   made.refusals = false;
   made.talk(1_000);
@@ -308,7 +238,7 @@ t.test('nothing is sent twice if that is turned off', (t) => {
 });
 
 t.test('a node that is no candidate any more is left, and loses nothing', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(1_000);
   client.run((now) => client.machine.setCandidates(['charlie', 'bravo'], now));
@@ -321,7 +251,7 @@ t.test('a node that is no candidate any more is left, and loses nothing', (t) =>
 
 t.test('a payload that is too large is refused, the largest is not', (t) => {
   for (const suite of Object.keys(SUITES) as SuiteName[]) {
-    const made = lab();
+    const made = threeNodes();
     const client = made.startClient('client', NAMES, { suite });
     const most = client.machine.payloadBytesMax;
     client.say(most);
@@ -336,7 +266,7 @@ t.test('a payload that is too large is refused, the largest is not', (t) => {
 });
 
 t.test('an idle association costs next to nothing, and is there when it is wanted', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(100);
   made.run(30_000);
@@ -357,7 +287,7 @@ t.test('an idle association costs next to nothing, and is there when it is wante
 t.test(
   'a standby is asked every 15 s; one that does not answer is replaced, and tried again',
   (t) => {
-    const made = lab();
+    const made = threeNodes();
     made.refusals = false;
     const client = made.startClient('client', NAMES, { standbys: 1 });
     made.talk(1_000);
@@ -379,7 +309,7 @@ t.test(
 );
 
 t.test('of what a stranger replays nothing is relayed, and each is counted', (t) => {
-  const made = lab();
+  const made = threeNodes();
   const client = made.startClient('client', NAMES);
   made.talk(1_000);
   made.kill('alpha');

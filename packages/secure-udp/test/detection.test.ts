@@ -1,9 +1,8 @@
 import t from 'tap';
 import { Random } from '@argyle/simulator';
-import { Lab } from './lab.ts';
+import { type Lab, moves, NAMES, threeNodes } from './lab.ts';
 import type { ClientProcess } from './processes.ts';
 
-const NAMES = ['alpha', 'bravo', 'charlie'];
 const INTERVAL_MS = 20;
 const ROUNDS = 40;
 
@@ -22,9 +21,8 @@ function gap(client: ClientProcess, since: number): number {
 function gaps(fault: (lab: Lab, owner: string) => void, refusals: boolean): number[] {
   return Array.from({ length: ROUNDS }, (_, index) => {
     const seed = index + 1;
-    const lab = new Lab({ seed, faults: { delayMinMs: 0.05, delayMeanMs: 0.3 } });
+    const lab = threeNodes({ delayMinMs: 0.05, delayMeanMs: 0.3 }, seed);
     lab.refusals = refusals;
-    for (const name of NAMES) lab.startNode(name);
     const client = lab.startClient('client', NAMES);
     lab.talk(1_000, INTERVAL_MS);
     lab.run(new Random(seed).uniform() * INTERVAL_MS);
@@ -70,11 +68,10 @@ for (const { name, ...faults } of PATHS) {
   t.test(`nobody moves for nothing on a path ${name}`, (t) => {
     let moved = 0;
     for (const [index, intervalMs] of [5, 20, 300].entries()) {
-      const lab = new Lab({ seed: 7 + index, faults });
-      for (const node of NAMES) lab.startNode(node);
+      const lab = threeNodes(faults, 7 + index);
       const client = lab.startClient('client', NAMES);
       lab.talk(40_000, intervalMs);
-      moved += client.events.filter(({ kind }) => kind === 'moved').length;
+      moved += moves(client).length;
       t.comment(`every ${intervalMs} ms: ${client.machine.counters.probes} probes`);
     }
     t.equal(moved, 0);
@@ -84,8 +81,7 @@ for (const { name, ...faults } of PATHS) {
 
 t.test('an owner that stands still for less than 70 ms is not left', (t) => {
   for (const stillMs of [20, 40, 60, 70]) {
-    const lab = new Lab({ seed: stillMs });
-    for (const node of NAMES) lab.startNode(node);
+    const lab = threeNodes({}, stillMs);
     const client = lab.startClient('client', NAMES);
     lab.talk(500, INTERVAL_MS);
     for (let round = 0; round < 20; round += 1) {
@@ -95,14 +91,13 @@ t.test('an owner that stands still for less than 70 ms is not left', (t) => {
       lab.talk(500 + round, INTERVAL_MS);
     }
     t.equal(client.machine.endpoint, 'alpha', `${stillMs} ms`);
-    t.notOk(client.events.some(({ kind }) => kind === 'moved'));
+    t.same(moves(client), []);
   }
   t.end();
 });
 
 t.test('a client that stood still itself does not blame its node', (t) => {
-  const lab = new Lab({ seed: 5 });
-  for (const node of NAMES) lab.startNode(node);
+  const lab = threeNodes({}, 5);
   const client = lab.startClient('client', NAMES);
   lab.talk(500, INTERVAL_MS);
   for (let round = 0; round < 20; round += 1) {
@@ -110,6 +105,6 @@ t.test('a client that stood still itself does not blame its node', (t) => {
     lab.simulator.after(30 + 20 * round, () => client.host.resume());
     lab.talk(1_000, INTERVAL_MS);
   }
-  t.notOk(client.events.some(({ kind }) => kind === 'moved'));
+  t.same(moves(client), []);
   t.end();
 });

@@ -11,6 +11,28 @@ const SPREAD_MS = 30;
 
 export const RESEND = { datagrams: 256, ageMs: 1_000 };
 
+export const NAMES = ['alpha', 'bravo', 'charlie'];
+/** Nothing wrong, and 12 ms there and back. */
+export const QUIET = { delayMinMs: 5, delayMeanMs: 1 };
+
+/** Three nodes on a network. */
+export function threeNodes(faults: Partial<NetworkFaults> = QUIET, seed = 1): Lab {
+  const lab = new Lab({ seed, faults });
+  for (const name of NAMES) lab.startNode(name);
+  return lab;
+}
+
+/** Why the client moved, each time. */
+export function moves({ events }: ClientProcess): string[] {
+  return events.flatMap((event) => (event.kind === 'moved' ? [event.reason] : []));
+}
+
+/** Payloads that reached the target other than once. */
+export function notOnce(lab: Lab, client: ClientProcess): number[] {
+  const numbers = Array.from({ length: client.number }, (_, index) => index + 1);
+  return numbers.filter((number) => lab.checker.relaysOf(client, number) !== 1);
+}
+
 /** Nodes, clients, a target that answers, and what all nodes' caches hold, under one seed. */
 export class Lab {
   readonly simulator: Simulator;
