@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Endpoint } from '@argyle/host';
 import type { AssociationRecord } from './association-record.ts';
 import { STOOD_STILL_MS } from './constants.ts';
@@ -152,6 +153,7 @@ export class NodeAssociations {
       const association = this.#deadlines.take(now);
       if (!association) return;
       association.handleDeadline(now);
+      assert(association.deadline > now, 'what was due is done');
       this.#keep(association);
     }
   }

@@ -33,16 +33,18 @@ t.test('a client whose address changes is found again, and hardly notices', (t) 
   t.end();
 });
 
-t.test('a node that starts again takes over from itself', (t) => {
+t.test('a node that starts again takes over from itself, and what it lost is sent again', (t) => {
   const made = threeNodes();
   made.refusals = false;
   const client = made.startClient('client', ['alpha']);
-  made.talk(1_000);
+  made.talk(1_000, 5);
   made.kill('alpha');
+  made.talk(10, 5);
   made.startNode('alpha');
-  made.talk(1_000);
+  made.talk(1_000, 5);
+  made.run(200);
   t.same(moves(client), ['taken']);
-  t.ok(client.arrivals.size >= client.number - 1, `${client.arrivals.size} of ${client.number}`);
+  t.equal(client.arrivals.size, client.number);
   t.end();
 });
 
@@ -246,6 +248,20 @@ t.test('a node that is no candidate any more is left, and loses nothing', (t) =>
   t.same([client.machine.endpoint, moves(client)], ['charlie', ['removed']]);
   t.same(notOnce(made, client), []);
   t.equal(client.machine.standbys.length, 1);
+  t.end();
+});
+
+t.test('what was under way to a node that died and was removed at once is sent again', (t) => {
+  const made = threeNodes();
+  const client = made.startClient('client', NAMES);
+  made.talk(1_000, 5);
+  made.kill('alpha');
+  client.run((now) => client.machine.setCandidates(['bravo', 'charlie'], now));
+  made.talk(500, 5);
+  made.run(100);
+  t.same(moves(client), ['removed']);
+  t.equal(client.arrivals.size, client.number);
+  t.ok(client.machine.counters.resentUnsure > 0);
   t.end();
 });
 

@@ -96,6 +96,26 @@ t.test('an owner that stands still for less than 70 ms is not left', (t) => {
   t.end();
 });
 
+t.test('a client that left a node too hastily is more patient for a while', (t) => {
+  const lab = threeNodes({}, 3);
+  const client = lab.startClient('client', NAMES);
+  lab.talk(500, INTERVAL_MS);
+  const stall = () => {
+    const { host } = lab.node(client.machine.endpoint ?? '');
+    host.pause();
+    lab.simulator.after(120, () => host.resume());
+    lab.talk(1_000, INTERVAL_MS);
+  };
+  stall();
+  t.same([moves(client).length, client.machine.counters.hasty], [1, 1]);
+  for (let round = 0; round < 10; round += 1) stall();
+  t.equal(moves(client).length, 1, 'stalls like that are nothing new');
+  lab.talk(40_000, INTERVAL_MS);
+  stall();
+  t.equal(moves(client).length, 2, 'and forgotten later');
+  t.end();
+});
+
 t.test('a client that stood still itself does not blame its node', (t) => {
   const lab = threeNodes({}, 5);
   const client = lab.startClient('client', NAMES);
