@@ -21,6 +21,7 @@ import {
 import { Loopback } from './loopback.ts';
 import { ManualHost } from './manual-host.ts';
 
+const READERS = 100;
 t.setTimeout(60_000);
 
 function credit(bytes: number): Buffer {
@@ -45,21 +46,21 @@ t.test('a reader that stands still stops neither the others nor loses anything',
   for (const { asking } of [stalled, other]) t.equal((await asking.closed).reason, 'ended');
 });
 
-t.test('three hundred readers that stand still hold up nobody, and little memory', async (t) => {
+t.test('a hundred readers that stand still hold up nobody, and little memory', async (t) => {
   const carried = await Carried.open(t);
   const bytes = Buffer.alloc(24 * MIB, 'argyle');
   const stalled: Joined[] = [];
-  for (let opened = 0; opened < 300; opened += 1) stalled.push(await carried.tunnel());
+  for (let opened = 0; opened < READERS; opened += 1) stalled.push(await carried.tunnel());
   const held = () =>
     stalled.reduce((sum, { asking, asked }) => {
       return sum + asked.backwardBytes - asking.forwardBytes;
     }, 0);
-  for (const { far } of stalled.slice(0, 20)) far.write(bytes);
-  for (const { far } of stalled.slice(20)) far.write(bytes.subarray(0, 4 * MIB));
+  for (const { far } of stalled.slice(0, 10)) far.write(bytes);
+  for (const { far } of stalled.slice(10)) far.write(bytes.subarray(0, 4 * MIB));
   await still(() => stalled.reduce((sum, { asking }) => sum + asking.forwardBytes, 0));
   const waiting = stalled.reduce((sum, { nearHeld }) => sum + nearHeld.writableLength, 0);
-  t.ok(waiting <= 300 * FIRST_WINDOW_BYTES + 8 * MIB, `${waiting} bytes wait for readers`);
-  t.ok(held() <= 300 * 2 * FIRST_WINDOW_BYTES + 16 * MIB, `${held()} bytes wait to be sent`);
+  t.ok(waiting <= READERS * FIRST_WINDOW_BYTES + 8 * MIB, `${waiting} bytes wait for readers`);
+  t.ok(held() <= READERS * 2 * FIRST_WINDOW_BYTES + 16 * MIB, `${held()} bytes wait to be sent`);
   const other = await carried.tunnel();
   other.far.end(bytes);
   other.near.end(bytes);
