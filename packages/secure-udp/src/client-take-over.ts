@@ -24,7 +24,7 @@ export interface Acceptance {
 }
 
 interface Hello {
-  readonly candidate: Candidate;
+  readonly endpoint: string;
   readonly purpose: Purpose;
   readonly at: number;
 }
@@ -64,7 +64,8 @@ export class ClientTakeOver {
       this.#hellos.delete(oldest);
     }
     const bytes = encodeHello(this.#id, this.#random);
-    this.#hellos.set(readCount(bytes, SEQUENCE_OFFSET), { candidate, purpose, at: now });
+    const { endpoint } = candidate;
+    this.#hellos.set(readCount(bytes, SEQUENCE_OFFSET), { endpoint, purpose, at: now });
     candidate.asked(purpose, now);
     this.#counters.hellos += 1;
     return bytes;
@@ -95,8 +96,10 @@ export class ClientTakeOver {
 
   #hello(sequence: number) {
     const hello = this.#hellos.get(sequence);
-    if (!hello) return undefined;
-    const { candidate, purpose, at } = hello;
+    // It may be no candidate any more, or one again.
+    const candidate = hello && this.#candidates.at(hello.endpoint);
+    if (!candidate) return undefined;
+    const { purpose, at } = hello;
     return { candidate, at, trigger: purpose, use: () => this.#hellos.delete(sequence) };
   }
 

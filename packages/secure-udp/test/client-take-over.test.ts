@@ -172,6 +172,29 @@ t.test('one record has one TAKE', (t) => {
   t.end();
 });
 
+t.test('a TAKE of who is no candidate any more moves nobody, and makes no epoch', (t) => {
+  const client = new HandClient().start('alpha');
+  const [hello] = client.sent();
+  client.start('bravo');
+  const [again] = client.sent();
+  const offer = new HandOffer(1);
+  client.receive(offer.take(hello!), 'alpha');
+  t.same([client.machine.endpoint, client.machine.counters.epochsOpened], [undefined, 0]);
+  t.equal(client.dropped('stale take'), 1);
+  client.receive(offer.take(again!), 'bravo');
+  t.equal(client.machine.endpoint, 'bravo');
+  const { client: settledClient } = settled('bravo');
+  settledClient.pass(100);
+  const [standby] = settledClient.sent();
+  settledClient.start('alpha', 'charlie');
+  settledClient.receive(new HandOffer(2).take(standby!), 'bravo');
+  t.equal(settledClient.dropped('stale take'), 1);
+  settledClient.start('alpha', 'bravo');
+  settledClient.receive(new HandOffer(3).take(standby!), 'bravo');
+  t.match(settledClient.sent().at(-1), { to: 'bravo', sequence: 0 }, 'it is one again');
+  t.end();
+});
+
 t.test('a TAKE for a payload moves there, and what went there is sent again', (t) => {
   const { client } = settled();
   client.say('one');
