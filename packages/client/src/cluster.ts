@@ -11,7 +11,8 @@ import { hedged } from './hedge.ts';
 import type { NodeConnection } from './node-connection.ts';
 import { Nodes, type KnownNode } from './nodes.ts';
 import type { ClientOptions } from './options.ts';
-import { SessionGate } from './session-gate.ts';
+import { SessionGate, type Passage } from './session-gate.ts';
+import { whenSilent } from './silence.ts';
 import { decodeReply, type Reply } from './socks-dialogue.ts';
 import { SessionPool, type SessionPoolStatus } from './session-pool.ts';
 
@@ -48,8 +49,8 @@ interface Dial {
   readonly signal: AbortSignal;
   /** What may have come into being meanwhile, and does as well. */
   readonly instead?: () => NodeConnection | undefined;
-  /** Whether others may have to wait for what this one tells of sessions. */
-  readonly mayLead?: boolean;
+  /** It is likely to come to nothing. */
+  readonly doubtful?: boolean;
 }
 
 const NONE: ReadonlySet<number> = new Set();
@@ -68,6 +69,8 @@ export class Cluster {
   readonly #unanswered = new Set<{ readonly node: number; abort(failure: ClientError): void }>();
   /** Connections that are being made to be kept, by what gives them up. */
   readonly #dials = new Map<AbortController, number>();
+  /** Under way, with the node that each is made at. */
+  readonly #handshakes = new Map<Passage, number>();
   readonly #stopping = new AbortController();
 
   constructor(context: ClusterContext, options: ClientOptions, secureContext: SecureContext) {
@@ -194,11 +197,14 @@ export class Cluster {
   ): Promise<Answered> {
     let cancel: Cancel | undefined;
     const watch = (node: number) => {
-      cancel = this.#whenSilent(node, () => {
-        tried.add(node);
-        if (this.#choice.next(tried, this.#host.now()) === undefined) return;
-        this.#counters.hedges += 1;
-        silent();
+      cancel = whenSilent(this.#host, this.#choice, node, {
+        doubtful: () => this.#nodes.suspect(node, new ClientError('timeout', 'no sign of life')),
+        silent: () => {
+          tried.add(node);
+          if (this.#choice.next(tried, this.#host.now()) === undefined) return;
+          this.#counters.hedges += 1;
+          silent();
+        },
       });
     };
     const pick = () => {
@@ -273,32 +279,6 @@ export class Cluster {
     return this.#choice.state(preferred) !== 'reached' && this.#choice.state(node) !== undefined;
   }
 
-  /**
-   * A slow answer may be the destination's fault, so it is the node that is asked for a sign of
-   * life: `silent` is called once, if neither its connections nor the trial of a suspect bring one.
-   */
-  #whenSilent(node: number, silent: () => void): Cancel {
-    let patienceMs = this.#choice.patienceMs(node);
-    const wait = (check: (since: number) => void) => {
-      const since = this.#host.now();
-      return this.#host.after(patienceMs, () => check(since));
-    };
-    const look = (since: number) => {
-      if (this.#choice.heardAt(node) >= since) {
-        patienceMs *= 2;
-        cancel = wait(look);
-        return;
-      }
-      this.#nodes.suspect(node, new ClientError('timeout', 'no sign of life'));
-      cancel = wait((since) => {
-        if (this.#choice.heardAt(node) >= since) look(since);
-        else silent();
-      });
-    };
-    let cancel = wait(look);
-    return () => cancel();
-  }
-
   /** Follows the choice until a node answers or none is left. */
   async #dialPreferred(): Promise<NodeConnection | undefined> {
     const stopping = this.#stopping.signal;
@@ -332,10 +312,10 @@ export class Cluster {
   async #try(node: number): Promise<void> {
     const { signal } = this.#stopping;
     const state = this.#choice.state(node);
-    const mayLead = state === 'unknown' || state === 'reached';
+    const doubtful = state === 'suspect' || state === 'failed';
     try {
       const pick = () => (this.#choice.underTrial(node) ? node : undefined);
-      const connection = await this.#connect({ pick, signal, mayLead });
+      const connection = await this.#connect({ pick, signal, doubtful });
       connection.retire();
     } catch {
       // `#connect` has told the choice.
@@ -343,8 +323,8 @@ export class Cluster {
   }
 
   /** What was best before may have failed when this handshake may go ahead. */
-  async #connect({ pick, signal, instead, mayLead = true }: Dial): Promise<NodeConnection> {
-    const passage = await this.#gate.enter(signal, { mayLead });
+  async #connect({ pick, signal, instead, doubtful = false }: Dial): Promise<NodeConnection> {
+    const passage = await this.#gate.enter(signal, { doubtful });
     const other = instead?.();
     if (other) {
       if (passage.lease) this.#sessions.restore(passage.lease);
@@ -357,6 +337,7 @@ export class Cluster {
       passage.leave('failed');
       throw new ClientError('exhausted', 'no node answers');
     }
+    this.#handshakes.set(passage, node);
     try {
       const target = { node, endpoint: this.#nodes.endpoint(node) };
       const connection = await this.#connector.connect(target, passage, signal);
@@ -368,11 +349,16 @@ export class Cluster {
       const failure = failureOf(error);
       if (!signal.aborted) this.#nodes.failed(node, failure, startedAt);
       throw failure;
+    } finally {
+      this.#handshakes.delete(passage);
     }
   }
 
   #changed(): void {
     for (const wake of this.#waiting) wake();
+    for (const [passage, node] of this.#handshakes) {
+      if (this.#choice.state(node) === 'suspect' && this.#choice.anyOther(node)) passage.giveWay();
+    }
     this.#pool.keepOnly((node) => this.#keeps(node));
     for (const [dial, node] of this.#dials) {
       if (!this.#keeps(node)) dial.abort(new ClientError('stopped', 'another node is preferred'));

@@ -7,6 +7,8 @@ export interface Passage {
   readonly lease: SessionLease | undefined;
   /** The node has taken the TCP connection. */
   accepted(): void;
+  /** The node gives no sign of life: others need not wait for it. */
+  giveWay(): void;
   leave(outcome: 'connected' | 'failed'): void;
 }
 
@@ -52,17 +54,20 @@ export class SessionGate {
   }
 
   /**
-   * Rejects when the signal aborts. `mayLead`: not for a handshake that is likely to come to
-   * nothing; with a session it goes beside the others then, who do not wait for it.
+   * Rejects when the signal aborts. `doubtful`: the handshake is likely to come to nothing. With a
+   * session it goes beside the others then, who do not wait for it, and without one they wait only
+   * a moment, whether its node takes the connection or not: the system takes it for a process that
+   * stands still.
    */
-  async enter(signal: AbortSignal, { mayLead = true } = {}): Promise<Passage> {
+  async enter(signal: AbortSignal, { doubtful = false } = {}): Promise<Passage> {
     for (;;) {
       signal.throwIfAborted();
-      if (!this.#leader || (!mayLead && this.#sessions.size > 0)) {
+      if (!this.#leader || (doubtful && this.#sessions.size > 0)) {
         const lease = this.#sessions.take();
         const proven = this.#host.now() - this.#provenAt < PROVEN_MS;
-        if (!lease || (!proven && mayLead)) return this.#lead(lease);
-        return { lease, accepted: () => undefined, leave: (outcome) => this.#left(outcome) };
+        if (!lease || (!proven && !doubtful)) return this.#lead(lease, doubtful);
+        const leave = (outcome: 'connected' | 'failed') => this.#left(outcome);
+        return { lease, accepted: () => undefined, giveWay: () => undefined, leave };
       }
       await this.#wait(signal);
     }
@@ -77,12 +82,15 @@ export class SessionGate {
     this.#open();
   }
 
-  #lead(lease: SessionLease | undefined): Passage {
+  #lead(lease: SessionLease | undefined, doubtful: boolean): Passage {
     const passage: Passage = {
       lease,
       accepted: () => {
-        if (this.#leader !== passage || this.#leaderWantsSession) return;
+        if (this.#leader !== passage || this.#leaderWantsSession || doubtful) return;
         this.#openAfter(lease ? LEAD_MS.resuming : LEAD_MS.full);
+      },
+      giveWay: () => {
+        if (this.#leader === passage) this.#open();
       },
       leave: (outcome) => {
         this.#left(outcome);

@@ -100,11 +100,11 @@ t.test(
   async (t) => {
     const { host, gate: own, bring, arrive, entered } = gate();
     bring();
-    const doubtful = await own.enter(never, { mayLead: false });
+    const doubtful = await own.enter(never, { doubtful: true });
     t.equal(doubtful.lease?.session, SESSION);
     await arrive(2);
     t.equal(entered.length, 1, 'one of the others goes first, as if it were not there');
-    const another = await own.enter(never, { mayLead: false });
+    const another = await own.enter(never, { doubtful: true });
     another.accepted();
     another.leave('failed');
     doubtful.leave('failed');
@@ -117,16 +117,41 @@ t.test(
   },
 );
 
-t.test('a doubtful one without a session is as any other', async (t) => {
-  const { gate: own, arrive, entered } = gate();
-  const doubtful = await own.enter(never, { mayLead: false });
+t.test('a doubtful one without a session holds the others up for a moment only', async (t) => {
+  const { host, gate: own, bring, arrive, entered } = gate();
+  const doubtful = await own.enter(never, { doubtful: true });
   t.equal(doubtful.lease, undefined);
-  await arrive(1);
+  await arrive(2);
   t.equal(entered.length, 0);
+  doubtful.accepted();
+  host.advance(250);
+  await turns();
+  t.equal(entered.length, 1, 'though its node took the connection: it may stand still');
   doubtful.leave('failed');
   await turns();
   t.equal(entered.length, 1);
-  entered[0]?.leave('failed');
+  bring();
+  entered[0]?.leave('connected');
+  await turns();
+  t.equal(entered.length, 2);
+  t.equal(host.armed, 0);
+});
+
+t.test('one whose node is found silent meanwhile gives way at once, and once', async (t) => {
+  const { host, arrive, entered } = gate();
+  await arrive(3);
+  entered[0]?.accepted();
+  entered[0]?.giveWay();
+  await turns();
+  t.equal(entered.length, 2);
+  entered[0]?.giveWay();
+  await turns();
+  t.equal(entered.length, 2, 'another is ahead by then');
+  entered[1]?.leave('failed');
+  await turns();
+  t.equal(entered.length, 3);
+  entered[2]?.leave('failed');
+  t.equal(host.armed, 0);
 });
 
 t.test('without one, a single handshake goes ahead and the rest use what it brings', async (t) => {
