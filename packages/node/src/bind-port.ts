@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Endpoint, Host } from '@argyle/host';
-import { parseAddress, type Network } from './network.ts';
+import { parseAddress, type Network } from '@argyle/host';
 import type { PortRange } from './options.ts';
 
 /** `timeout`: nobody came. `left`: who asked for the port did not wait. */

@@ -2,7 +2,7 @@ import type { Endpoint, Host, Pulse } from '@argyle/host';
 import { BindPort, type Meeting } from './bind-port.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { findAddresses, type Lookup } from './destination.ts';
-import { contains, formatAddress, parseAddress, type Network } from './network.ts';
+import { contains, formatAddress, parseAddress, type Network } from '@argyle/host';
 import type { NodeCounters } from './node-counters.ts';
 import type { BindOptions } from './options.ts';
 import type { Question, RuleBook } from './rule-book.ts';

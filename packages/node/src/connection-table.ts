@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import type { ClientConnection } from './client-connection.ts';
-import { formatAddress, parseAddress } from './network.ts';
+import { formatAddress, parseAddress } from '@argyle/host';
 
 /** A place among a node's connections, held from the first byte to the last. */
 export interface Seat {

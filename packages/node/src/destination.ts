@@ -1,5 +1,5 @@
 import { lookup, type LookupAddress } from 'node:dns';
-import { parseAddress, type Network } from './network.ts';
+import { parseAddress, type Network } from '@argyle/host';
 import { replyTo, type ReplyName } from './socks-reply.ts';
 
 /** All addresses of a name, as `dns.lookup` gives them. */

@@ -2,7 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { connect, type Socket } from 'node:net';
 import type { Host, Pulse } from '@argyle/host';
 import { findAddresses, type Lookup } from './destination.ts';
-import { formatAddress, type Network } from './network.ts';
+import { formatAddress, type Network } from '@argyle/host';
 import type { ProtectedEndpoints } from './protected-endpoints.ts';
 import type { Question, RuleBook } from './rule-book.ts';
 import { replyTo, type ReplyName } from './socks-reply.ts';

@@ -3,7 +3,6 @@ export type { NodeDependencies, Readiness } from './node.ts';
 export type { CacheHandlers, NodeCache, OpenCache } from './node-cache.ts';
 export { certificateDates } from './certificate-dates.ts';
 export type { CertificateDates } from './certificate-dates.ts';
-export { parseNetwork } from './network.ts';
 export { NodeError } from './node-error.ts';
 export type { NodeErrorCode } from './node-error.ts';
 export type {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Admission, ClientConnection } from './client-connection.ts';
-import { contains, parseAddress, parseNetwork, type Network } from './network.ts';
+import { contains, parseAddress, parseNetwork, type Network } from '@argyle/host';
 import { NodeError } from './node-error.ts';
 
 /** The first byte of SOCKS5 (RFC 1928 §3), where TLS has 0x16. */

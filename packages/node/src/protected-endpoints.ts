@@ -1,5 +1,5 @@
 import type { Endpoint } from '@argyle/host';
-import { contains, parseAddress, parseNetwork, type Network } from './network.ts';
+import { contains, parseAddress, parseNetwork, type Network } from '@argyle/host';
 
 /**
  * Endpoints that are dialled for nobody, whatever the rules say: a node's own administration and

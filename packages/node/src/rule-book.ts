@@ -1,4 +1,4 @@
-import { contains, parseNetwork, type Network } from './network.ts';
+import { contains, parseNetwork, type Network } from '@argyle/host';
 import { NodeError } from './node-error.ts';
 import type { Rule } from './options.ts';
 

@@ -1,4 +1,4 @@
-import { parseAddress } from './network.ts';
+import { parseAddress } from '@argyle/host';
 
 /** RFC 1928 §6. */
 export const Reply = {

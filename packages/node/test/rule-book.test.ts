@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseAddress } from '../src/network.ts';
+import { parseAddress } from '@argyle/host';
 import type { Rule } from '../src/options.ts';
 import { ProtectedEndpoints } from '../src/protected-endpoints.ts';
 import { RuleBook, type Question } from '../src/rule-book.ts';

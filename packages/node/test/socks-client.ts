@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { CHUNK_HEADER_BYTES, ChunkKind, TUNNEL_MAX, type ChunkKindName } from '@argyle/host';
-import { parseAddress } from '../src/network.ts';
+import { parseAddress } from '@argyle/host';
 import { ALPN_PROTOCOL } from '../src/secure-connection.ts';
 import type { ByteClient } from './byte-client.ts';
 import type { Pki } from './pki.ts';

@@ -68,7 +68,7 @@ export function decodeContent(content: Buffer): Content | undefined {
     case ContentKind.leave:
       return decodeReceipt(content[0] === ContentKind.leave ? 'leave' : 'received', body);
     case ContentKind.end: {
-      const reason = body.length === 1 ? END_REASONS[body[0] ?? 0] : undefined;
+      const reason = body.length === 1 ? endReason(body.readUInt8()) : undefined;
       return reason && { kind: 'end', reason };
     }
     default:
@@ -102,7 +102,16 @@ export function encodeReceipt(kind: 'received' | 'leave', { highest, bitmap }: R
 }
 
 export function encodeEnd(reason: EndReason): Buffer {
-  return Buffer.of(ContentKind.end, END_REASONS.indexOf(reason));
+  return Buffer.of(ContentKind.end, endReasonNumber(reason));
+}
+
+/** Undefined for a number that has no meaning. */
+export function endReason(number: number): EndReason | undefined {
+  return END_REASONS[number];
+}
+
+export function endReasonNumber(reason: EndReason): number {
+  return END_REASONS.indexOf(reason);
 }
 
 function encode(kind: number, body: Uint8Array): Buffer {

@@ -19,3 +19,15 @@ export { ClientAssociation } from './client-association.ts';
 export type { ClientAssociationOptions, SendOutcome } from './client-association.ts';
 export type { ClientEvent, MoveReason } from './client-event.ts';
 export type { ClientCounters, ClientDropReason } from './client-counters.ts';
+export {
+  decodeAdoption,
+  decodeControl,
+  encodeControlPayload,
+  encodeEnded,
+  encodeGrant,
+  encodeUdpRequest,
+  UdpCommand,
+} from './control.ts';
+export type { ControlMessage, Grant, UdpRequest } from './control.ts';
+export { decodeSocksDatagram, encodeSocksDatagram } from './socks-datagram.ts';
+export type { SocksDatagram, SocksDatagramFault } from './socks-datagram.ts';

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import type { Endpoint } from '@argyle/host';
-import { parseNetwork } from '@argyle/node';
+import { parseNetwork } from '@argyle/host';
 import { isMulticast, isNamePattern, parseEndpoint, parseEndpoints } from './address.ts';
 import { parseDuration, parseSize } from './units.ts';
 
