@@ -17,6 +17,8 @@ export { Carrier } from './carrier.ts';
 export { CHUNK_HEADER_BYTES, ChunkKind, TUNNEL_MAX } from './chunks.ts';
 export type { ChunkKindName } from './chunks.ts';
 export type { CarrierHandlers, CarrierLoss } from './carrier.ts';
+export { DatagramSocket } from './datagram-socket.ts';
+export type { DatagramHandlers, DatagramSocketOptions } from './datagram-socket.ts';
 export { FRAME_BYTES_MAX, FrameStream } from './frame-stream.ts';
 export type { FrameHandlers } from './frame-stream.ts';
 export { watchLeaving } from './leaving.ts';
