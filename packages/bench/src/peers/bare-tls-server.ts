@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:tls';
+import { type CertificateFiles, frontOptions } from './bare-tls-options.ts';
 
 /** What a bare server is told, as JSON in its only argument. */
-export interface BareTlsOptions {
+export interface BareTlsOptions extends CertificateFiles {
   readonly port: number;
-  readonly certificate: string;
-  readonly key: string;
-  readonly ca: string;
   /** 48 bytes in hexadecimal; the same at servers that resume each other's sessions. */
   readonly ticketKeys: string;
 }
@@ -14,18 +11,11 @@ export interface BareTlsOptions {
 if (import.meta.main) serve(JSON.parse(process.argv[2] ?? '{}') as BareTlsOptions);
 
 /** node:tls with the options of a node's front, and nothing around it. */
-function serve({ port, certificate, key, ca, ticketKeys }: BareTlsOptions): void {
+function serve(options: BareTlsOptions): void {
   const server = createServer({
-    cert: readFileSync(certificate),
-    key: readFileSync(key),
-    ca: readFileSync(ca),
-    ALPNProtocols: ['argyle/1'],
-    requestCert: true,
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.2',
-    ecdhCurve: 'X25519MLKEM768:X25519:prime256v1:secp384r1',
+    ...frontOptions(options),
     sessionIdContext: 'bare',
-    ticketKeys: Buffer.from(ticketKeys, 'hex'),
+    ticketKeys: Buffer.from(options.ticketKeys, 'hex'),
     noDelay: true,
   });
   server.on('secureConnection', (socket) => {
@@ -33,5 +23,5 @@ function serve({ port, certificate, key, ca, ticketKeys }: BareTlsOptions): void
     socket.resume();
   });
   server.on('tlsClientError', () => undefined);
-  server.listen(port, '127.0.0.1', 4_096);
+  server.listen(options.port, '127.0.0.1', 4_096);
 }

@@ -1,16 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createServer as createTcp, type Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import { ClientHelloReader } from '@argyle/node/client-hello';
+import { type CertificateFiles, frontOptions } from './bare-tls-options.ts';
 
 /** What the server is told, as JSON in its only argument. */
-export interface MapTlsOptions {
+export interface MapTlsOptions extends CertificateFiles {
   readonly ports: readonly number[];
-  readonly certificate: string;
-  readonly key: string;
-  readonly ca: string;
 }
 
 if (import.meta.main) serve(JSON.parse(process.argv[2] ?? '{}') as MapTlsOptions);
@@ -19,18 +16,11 @@ if (import.meta.main) serve(JSON.parse(process.argv[2] ?? '{}') as MapTlsOptions
  * Sessions that a server holds in place of tickets, in a Map: the mechanism of a node's front, and
  * nothing else of a node. Its ports are two instances that replicate at no cost at all.
  */
-function serve({ ports, certificate, key, ca }: MapTlsOptions): void {
+function serve(options: MapTlsOptions): void {
   const sessions = new Map<string, Buffer>();
   const asked = new AsyncLocalStorage<string>();
   const server = createServer({
-    cert: readFileSync(certificate),
-    key: readFileSync(key),
-    ca: readFileSync(ca),
-    ALPNProtocols: ['argyle/1'],
-    requestCert: true,
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.2',
-    ecdhCurve: 'X25519MLKEM768:X25519:prime256v1:secp384r1',
+    ...frontOptions(options),
     sessionIdContext: 'map',
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   });
@@ -64,7 +54,8 @@ function serve({ ports, certificate, key, ca }: MapTlsOptions): void {
     };
     raw.on('data', read);
   };
-  for (const port of ports) createTcp({ noDelay: true }, accept).listen(port, '127.0.0.1', 4_096);
+  for (const port of options.ports)
+    createTcp({ noDelay: true }, accept).listen(port, '127.0.0.1', 4_096);
 }
 
 function nameOf(id: Uint8Array | undefined): string {
