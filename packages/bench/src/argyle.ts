@@ -37,11 +37,16 @@ export class ArgyleCluster implements AsyncDisposable {
   /** Resolves when all are ready. */
   static async open(
     site: Site,
-    options: { readonly nodes: number; readonly client: boolean },
+    options: {
+      readonly nodes: number;
+      readonly client: boolean;
+      /** What is to be otherwise in each node's configuration than `argyle init` writes it. */
+      readonly amend?: (configuration: string) => string;
+    },
   ): Promise<ArgyleCluster> {
     const home = site.subfolder('argyle');
     const firstPort = await site.ports(3 * BLOCK);
-    makeHome(home, firstPort, options.nodes);
+    makeHome(home, firstPort, options);
     await using started = new AsyncDisposableStack();
     const start = async (name: string, adminPort: number) => {
       const command = name === 'client' ? 'client' : 'node';
@@ -105,15 +110,22 @@ function initHome(home: string, nodes: number): void {
   execFileSync(process.execPath, [MAIN, 'init', '--home', home, '--nodes', `${nodes}`, ...ports]);
 }
 
-function makeHome(home: string, firstPort: number, nodes: number): void {
-  initHome(home, nodes);
-  const names = [...Array.from({ length: nodes }, (_, i) => `node-${i + 1}`), 'client'];
-  for (const file of names.map((name) => join(home, `${name}.yaml`))) {
-    if (!existsSync(file)) continue;
+function makeHome(
+  home: string,
+  firstPort: number,
+  options: { nodes: number; amend?: (configuration: string) => string },
+): void {
+  initHome(home, options.nodes);
+  const asItIs = (text: string) => text;
+  const rewrite = (name: string, amend: (configuration: string) => string) => {
+    const file = join(home, `${name}.yaml`);
+    if (!existsSync(file)) return;
     const text = readFileSync(file, 'utf8');
     const moved = text.replace(/\b1[1-3]\d{3}\b/g, (port) => String(move(Number(port), firstPort)));
-    writeFileSync(file, moved);
-  }
+    writeFileSync(file, amend(moved));
+  };
+  for (let i = 1; i <= options.nodes; i += 1) rewrite(`node-${i}`, options.amend ?? asItIs);
+  rewrite('client', asItIs);
 }
 
 /** Listeners, admin endpoints and members: a block of ten each, one after the other. */

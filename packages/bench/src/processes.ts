@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { devNull } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BenchError } from './bench-error.ts';
+import { accepts, hasUdpSocket } from './ports.ts';
 
 const LOOK_AGAIN_MS = 20;
 const UP_WITHIN_MS = 20_000;
@@ -78,6 +78,11 @@ export class RunningProcess implements AsyncDisposable {
     return this.until(`listens at port ${port}`, () => accepts(port));
   }
 
+  /** For datagrams. */
+  untilBound(port: number): Promise<void> {
+    return this.until(`is at UDP port ${port}`, () => Promise.resolve(hasUdpSocket(port)));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.running) return;
     this.#child.kill('SIGTERM');
@@ -96,15 +101,4 @@ export class RunningProcess implements AsyncDisposable {
     const tail = log.trimEnd().split('\n').slice(-TAIL_LINES);
     return new BenchError('start', [`${this.name} ${what}`, ...tail].join('\n'));
   }
-}
-
-export function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

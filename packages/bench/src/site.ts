@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BenchError } from './bench-error.ts';
 import type { Need } from './benchmark.ts';
+import { isFree } from './ports.ts';
 import { RunningProcess, type ProcessOptions } from './processes.ts';
 import { toolPath } from './tools.ts';
 
@@ -20,8 +20,8 @@ export interface SiteOptions {
   readonly profile: string | undefined;
 }
 
-/** What a tunnel leads to: echo of every byte, a sink, or a source without end. */
-export type Destination = 'echo' | 'sink' | 'source';
+/** What a tunnel leads to: echo of every byte or datagram, a sink, or a source without end. */
+export type Destination = 'echo' | 'sink' | 'source' | 'datagram echo';
 
 /** Where a benchmark happens: a folder, ports, processes, and destinations for tunnels. */
 export class Site implements AsyncDisposable {
@@ -91,10 +91,11 @@ export class Site implements AsyncDisposable {
 
   async #startDestination(mode: Destination): Promise<string> {
     const port = await this.ports(1);
-    const args = ['--listen', `127.0.0.1:${port}`, '--mode', mode];
-    const options = { name: mode, command: toolPath('tcppeer'), args };
-    const started = this.#stack.use(await this.start(this.folder, options));
-    await started.untilListening(port);
+    const datagrams = mode === 'datagram echo';
+    const command = toolPath(datagrams ? 'udppeer' : 'tcppeer');
+    const args = ['--listen', `127.0.0.1:${port}`, ...(datagrams ? [] : ['--mode', mode])];
+    const started = this.#stack.use(await this.start(this.folder, { name: mode, command, args }));
+    await (datagrams ? started.untilBound(port) : started.untilListening(port));
     return `127.0.0.1:${port}`;
   }
 }
@@ -104,12 +105,4 @@ export function missingPackages(needs: readonly Need[]): readonly string[] {
   const lacks = ({ program }: Need) =>
     spawnSync('/bin/sh', ['-c', `command -v ${program}`], { env: { PATH } }).status !== 0;
   return [...new Set(needs.filter(lacks).map(({ debianPackage }) => debianPackage))];
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }

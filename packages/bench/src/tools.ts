@@ -11,7 +11,7 @@ const run = promisify(execFile);
 /** Beyond what the tool itself was told to take. */
 const SLACK_MS = 120_000;
 
-export type ToolName = 'sockstcp' | 'tcppeer' | 'respload' | 'tlsrate';
+export type ToolName = 'sockstcp' | 'tcppeer' | 'socksudp' | 'udppeer' | 'respload' | 'tlsrate';
 
 /** What every load tool prints; arrays have one entry for each process that it was told of. */
 export interface Load {
@@ -22,6 +22,8 @@ export interface Load {
   readonly corrupt?: number;
   readonly unacknowledged?: number;
   readonly bytes?: number;
+  readonly sent?: number;
+  readonly duplicates?: number;
   readonly resumed?: number;
   readonly without_ticket?: number;
   readonly first_error?: string;

@@ -1,6 +1,6 @@
 import { ArgyleCluster } from './argyle.ts';
 import type { Contender, Need, Sample } from './benchmark.ts';
-import { shadowsocks } from './peers/shadowsocks.ts';
+import { shadowsocksWith } from './peers/shadowsocks.ts';
 import { ssh } from './peers/ssh.ts';
 import { stunnel } from './peers/stunnel.ts';
 import type { RunningProcess } from './processes.ts';
@@ -25,50 +25,52 @@ export const STUNNEL = 'stunnel + microsocks';
 
 /** All that carry TCP from here to there, sealed in between. */
 export function tunnelContenders(measure: Measure): readonly Contender[] {
-  const contender = (
-    family: string,
-    name: string,
-    open: (site: Site) => Promise<Tunnel>,
-    needs: readonly Need[] = [],
-  ): Contender => ({
-    family,
-    name,
-    needs,
+  const through = tunnelContender(measure);
+  const shadowsocks = shadowsocksWith('aes-128-gcm');
+  return [
+    through({
+      family: 'argyle',
+      name: THREE_NODES,
+      open: (site) => openArgyle(site, { nodes: 3 }),
+    }),
+    through({ family: 'argyle', name: ONE_NODE, open: (site) => openArgyle(site, { nodes: 1 }) }),
+    through({ family: 'stunnel', name: STUNNEL, ...stunnel }),
+    through({ family: 'shadowsocks', name: 'shadowsocks-libev', ...shadowsocks }),
+    through({ family: 'ssh', name: 'ssh -D', ...ssh }),
+  ];
+}
+
+/** A contender whose subject is a tunnel. */
+export function tunnelContender(measure: Measure) {
+  return (options: {
+    readonly family: string;
+    readonly name: string;
+    readonly needs?: readonly Need[];
+    readonly open: (site: Site) => Promise<Tunnel>;
+  }): Contender => ({
+    family: options.family,
+    name: options.name,
+    needs: options.needs ?? [],
     async open(site) {
-      const tunnel = await open(site);
+      const tunnel = await options.open(site);
       return {
         measure: (load) => measure(tunnel, site, load),
         [Symbol.asyncDispose]: () => tunnel[Symbol.asyncDispose](),
       };
     },
   });
-  return [
-    contender('argyle', THREE_NODES, (site) => openArgyle(site, 3)),
-    contender('argyle', ONE_NODE, (site) => openArgyle(site, 1)),
-    contender('stunnel', STUNNEL, stunnel.open, stunnel.needs),
-    contender('shadowsocks', 'shadowsocks-libev', shadowsocks.open, shadowsocks.needs),
-    contender('ssh', 'ssh -D', ssh.open, ssh.needs),
-  ];
 }
 
 /** The same load without any proxy. */
 export function direct(measure: Measure): Contender {
-  const tunnel: Tunnel = {
+  const none: Tunnel = {
     proxy: undefined,
     near: [],
     far: [],
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  return {
-    family: 'direct',
-    name: 'direct',
-    needs: [],
-    open: (site) =>
-      Promise.resolve({
-        measure: (load) => measure(tunnel, site, load),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      }),
-  };
+  const open = () => Promise.resolve(none);
+  return tunnelContender(measure)({ family: 'direct', name: 'direct', open });
 }
 
 export function pidsOf({ near, far }: Tunnel): string | undefined {
@@ -92,8 +94,12 @@ export function sides(
   return { near: sum(entries.slice(0, near.length)), far: most, others: sum(farEntries) - most };
 }
 
-async function openArgyle(site: Site, nodes: number): Promise<Tunnel> {
-  const cluster = await ArgyleCluster.open(site, { nodes, client: true });
+/** A client and so many nodes; `amend` may change what `argyle init` writes for a node. */
+export async function openArgyle(
+  site: Site,
+  options: { readonly nodes: number; readonly amend?: (configuration: string) => string },
+): Promise<Tunnel> {
+  const cluster = await ArgyleCluster.open(site, { ...options, client: true });
   return {
     proxy: cluster.proxy,
     near: cluster.client ? [cluster.client] : [],

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { DatagramSocket } from '@argyle/host';
 import t from 'tap';
 import { Site, missingPackages } from '../src/site.ts';
 
@@ -21,6 +22,14 @@ t.test(
     t.equal(new Set(rows).size, rows.length);
   },
 );
+
+t.test('a port that somebody has for datagrams is passed over too', async (t) => {
+  const options = { address: '127.0.0.1', port: BASE + 20 };
+  const socket = await DatagramSocket.open(options, { datagram: () => undefined });
+  await using site = new Site({ ...OPTIONS, portBase: BASE + 20 });
+  t.equal(await site.ports(1), BASE + 21);
+  socket.close();
+});
 
 t.test('the package of a program that is missing is named once', (t) => {
   const lacking = { program: 'no-such-program-here', debianPackage: 'absent' };

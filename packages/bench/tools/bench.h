@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -233,6 +234,37 @@ static UNUSED void set_no_delay(int fd)
 {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static UNUSED void set_port(endpoint *e, in_port_t port)
+{
+    if (e->address.ss_family == AF_INET) ((struct sockaddr_in *)&e->address)->sin_port = htons(port);
+    else ((struct sockaddr_in6 *)&e->address)->sin6_port = htons(port);
+}
+
+/* ATYP, address and port of RFC 1928; answers how many bytes, at most 19. */
+static UNUSED size_t put_socks_address(uint8_t *at, const endpoint *e)
+{
+    if (e->address.ss_family == AF_INET) {
+        const struct sockaddr_in *to = (const struct sockaddr_in *)&e->address;
+        at[0] = 1;
+        memcpy(at + 1, &to->sin_addr, 4);
+        memcpy(at + 5, &to->sin_port, 2);
+        return 7;
+    }
+    const struct sockaddr_in6 *to = (const struct sockaddr_in6 *)&e->address;
+    at[0] = 4;
+    memcpy(at + 1, &to->sin6_addr, 16);
+    memcpy(at + 17, &to->sin6_port, 2);
+    return 19;
+}
+
+/* So that a burst is not lost here; beyond the system's bound as far as one may. */
+static UNUSED void widen_receive_buffer(int fd)
+{
+    int bytes = 4 << 20;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes))
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
 static UNUSED void raise_descriptors(void)

@@ -79,18 +79,7 @@ static void end(struct tunnel *t, enum step how)
 static bool send_request(struct tunnel *t)
 {
     uint8_t request[22] = {5, 1, 0};
-    size_t size = 4;
-    if (target.address.ss_family == AF_INET) {
-        const struct sockaddr_in *to = (const struct sockaddr_in *)&target.address;
-        request[3] = 1;
-        memcpy(request + size, &to->sin_addr, 4), size += 4;
-        memcpy(request + size, &to->sin_port, 2), size += 2;
-    } else {
-        const struct sockaddr_in6 *to = (const struct sockaddr_in6 *)&target.address;
-        request[3] = 4;
-        memcpy(request + size, &to->sin6_addr, 16), size += 16;
-        memcpy(request + size, &to->sin6_port, 2), size += 2;
-    }
+    size_t size = 3 + put_socks_address(request + 3, &target);
     expect(t, REPLY, 5);
     return put(t, request, size);
 }

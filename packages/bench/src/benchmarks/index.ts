@@ -5,6 +5,17 @@ import { connect } from './connect.ts';
 import { get } from './get.ts';
 import { handshakes } from './handshakes.ts';
 import { idle } from './idle.ts';
+import { records } from './records.ts';
+import { udp } from './udp.ts';
 
 /** In the order in which they are run and documented. */
-export const benchmarks: readonly Benchmark[] = [handshakes, add, get, connect, bulk, idle];
+export const benchmarks: readonly Benchmark[] = [
+  handshakes,
+  add,
+  get,
+  connect,
+  bulk,
+  idle,
+  records,
+  udp,
+];
