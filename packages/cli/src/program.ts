@@ -1,4 +1,6 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Forward } from '@argyle/client';
+import { FORWARD_WANTED, parseForward } from './config/forward.ts';
 import { HOME_DEFAULT } from './home.ts';
 
 const HELP_COLUMNS = 100;
@@ -42,12 +44,19 @@ function serving(program: Command): void {
     .action(async (options) => (await import('./commands/node.ts')).node(options));
   program
     .command('client')
-    .description('run a client: plain SOCKS5 here, TLS to the cluster')
+    .description('run a client: plain SOCKS5 here, TLS and secure UDP to the cluster')
     .requiredOption('--config <file>', 'its configuration')
+    .addOption(forwards())
     .option('--pid-file <file>', 'where to write the process id while it runs')
     .addOption(logLevel())
     .option('--print-config', 'print the configuration with every default, and run nothing')
-    .addHelpText('after', examples('argyle client --config .argyle/client.yaml'))
+    .addHelpText(
+      'after',
+      examples(
+        'argyle client --config .argyle/client.yaml',
+        'argyle client --config .argyle/client.yaml --forward udp:5300=dns.example:53',
+      ),
+    )
     .action(async (options) => (await import('./commands/client.ts')).client(options));
   program
     .command('status')
@@ -176,6 +185,17 @@ function home(): Option {
   return new Option('--home <folder>', 'the folder of the cluster')
     .env('ARGYLE_HOME')
     .default(HOME_DEFAULT);
+}
+
+function forwards(): Option {
+  const what = 'a port here, udp or tcp, that leads to one target: udp:5300=dns.example:53';
+  return new Option('--forward <protocol:[address:]port=host:port>', `${what}; may come again`)
+    .default([], 'those of the configuration')
+    .argParser((said: string, before: readonly Forward[]) => {
+      const forward = parseForward(said);
+      if (forward) return [...before, forward];
+      throw new InvalidArgumentError(`Wanted ${FORWARD_WANTED}.`);
+    });
 }
 
 function logLevel(): Option {

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Endpoint, Host, Log, MetricFamily, Resolve } from '@argyle/host';
+import { Associations } from './associations.ts';
 import { Cluster } from './cluster.ts';
 import { Counters } from './counters.ts';
 import { ClientError } from './errors.ts';
@@ -8,6 +9,8 @@ import { endpointLabel } from './label.ts';
 import type { ClientOptions } from './options.ts';
 import { CREDENTIAL_BYTES_MAX } from './socks-dialogue.ts';
 import { SocksPort } from './socks-port.ts';
+import { TcpForward } from './tcp-forward.ts';
+import { UdpForward } from './udp-forward.ts';
 import { clusterView, metricFamilies, type ClientFacts } from './status.ts';
 
 /**
@@ -19,7 +22,9 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #counters = new Counters();
   readonly #cluster: Cluster;
+  readonly #associations: Associations;
   readonly #port: SocksPort;
+  readonly #forwards: readonly (TcpForward | UdpForward)[];
   #listening: Endpoint;
 
   /** Throws a ClientError `configuration` when the options cannot work. */
@@ -29,25 +34,39 @@ export class Client {
     const secureContext = secure(options);
     const counters = this.#counters;
     this.#cluster = new Cluster({ host, log, counters, resolve }, options, secureContext);
-    this.#port = new SocksPort(host, log, options, this.#counters, this.#cluster);
+    const cluster = this.#cluster;
+    const { requestMs } = options.limits;
+    const associations = new Associations({ host, log, cluster }, options.udp, { requestMs });
+    this.#associations = associations;
+    this.#port = new SocksPort(host, log, options, counters, { cluster, associations });
+    const { limits } = options;
+    const forUdp = { host, log, associations, requestMs, idleMs: options.udp.idleMs };
+    const forTcp = { host, log, cluster, counters, limits };
+    this.#forwards = options.forwards.map((forward) =>
+      forward.protocol === 'udp'
+        ? new UdpForward(forUdp, forward)
+        : new TcpForward(forTcp, forward),
+    );
     this.views = { cluster: () => clusterView(this.#facts) };
   }
 
   /** Ends when applications can connect, with the address; nodes are reached meanwhile. */
   async start(): Promise<Endpoint> {
     this.#listening = await this.#port.listen();
+    for (const forward of this.#forwards) await forward.listen();
     this.#cluster.start();
     return this.#listening;
   }
 
   /** Takes no more applications, and ends when those that are here have left or time is up. */
   async drain(boundMs: number): Promise<void> {
-    await this.#port.drain(boundMs);
+    await Promise.all([this.#port, ...this.#forwards].map((port) => port.drain(boundMs)));
   }
 
   /** Cuts what is left; every socket is closed and no timer runs when it ends. */
   async stop(): Promise<void> {
-    await this.#port.stop();
+    await Promise.all([this.#port, ...this.#forwards].map((port) => port.stop()));
+    await this.#associations.stop();
     await this.#cluster.stop();
   }
 
@@ -80,7 +99,11 @@ export class Client {
       serverName: this.#options.serverName,
       cluster: this.#cluster.status(),
       counters: this.#counters,
-      tunnels: this.#port.totals,
+      ports: [this.#port, ...this.#forwards].flatMap((port) =>
+        port instanceof UdpForward ? [] : [port.totals],
+      ),
+      associations: this.#associations.status,
+      forwards: this.#forwards,
     };
   }
 }

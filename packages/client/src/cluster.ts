@@ -5,10 +5,11 @@ import type { NameStatus } from './address-book.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { Connector } from './connector.ts';
 import type { Counters } from './counters.ts';
+import { DatagramNodes, type DatagramNode } from './datagram-nodes.ts';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { hedged } from './hedge.ts';
-import type { NodeConnection } from './node-connection.ts';
+import type { NodeConnection, NodeRequest } from './node-connection.ts';
 import { Nodes, type KnownNode } from './nodes.ts';
 import type { ClientOptions } from './options.ts';
 import { SessionGate, type Passage } from './session-gate.ts';
@@ -72,6 +73,8 @@ export class Cluster {
   /** Under way, with the node that each is made at. */
   readonly #handshakes = new Map<Passage, number>();
   readonly #stopping = new AbortController();
+  readonly #datagramNodes = new DatagramNodes();
+  #datagramNodesChanged: () => void = () => undefined;
 
   constructor(context: ClusterContext, options: ClientOptions, secureContext: SecureContext) {
     const { host, counters } = context;
@@ -123,7 +126,7 @@ export class Cluster {
    * one whose node is silent goes to the next as well. Rejects with a ClientError when none is left
    * or the signal aborts.
    */
-  async ask(request: Uint8Array, signal: AbortSignal): Promise<Answered> {
+  async ask(request: NodeRequest, signal: AbortSignal): Promise<Answered> {
     for (;;) {
       const tried = new Set<number>();
       try {
@@ -161,6 +164,16 @@ export class Cluster {
     });
   }
 
+  /** Where datagrams may go now, the best first. */
+  get datagramNodes(): readonly DatagramNode[] {
+    return this.#datagramNodes.list;
+  }
+
+  /** Tells of every change of `datagramNodes` from now on. */
+  watchDatagramNodes(changed: () => void): void {
+    this.#datagramNodesChanged = changed;
+  }
+
   status(): ClusterStatus {
     const now = this.#host.now();
     const nodes = this.#nodes.status;
@@ -190,7 +203,7 @@ export class Cluster {
 
   /** At one node, by a connection that is there or a new one. */
   async #attempt(
-    request: Uint8Array,
+    request: NodeRequest,
     tried: Set<number>,
     signal: AbortSignal,
     silent: () => void,
@@ -227,7 +240,7 @@ export class Cluster {
 
   async #answer(
     connection: NodeConnection,
-    request: Uint8Array,
+    request: NodeRequest,
     signal: AbortSignal,
   ): Promise<Answered> {
     const { node } = connection.facts;
@@ -364,6 +377,8 @@ export class Cluster {
       if (!this.#keeps(node)) dial.abort(new ClientError('stopped', 'another node is preferred'));
     }
     this.#pool.refill();
+    const moved = this.#datagramNodes.update(this.#nodes.status, this.#choice.preferred);
+    if (moved) this.#datagramNodesChanged();
   }
 
   /** Whoever waits for an answer of a node that is gone asks another. */

@@ -21,6 +21,13 @@ export interface ConnectionStream {
   readonly reset: () => void;
 }
 
+/**
+ * Bytes, or what makes them of keying material of the connection that is asked (RFC 8446 §7.5,
+ * without a context).
+ */
+export type NodeRequest = Uint8Array | ((exported: ExportKeys) => Uint8Array);
+export type ExportKeys = (label: string, sizeBytes: number) => Uint8Array;
+
 /** One connection to a node: its login, then tunnels side by side. */
 export class NodeConnection {
   readonly facts: ConnectionFacts;
@@ -75,9 +82,9 @@ export class NodeConnection {
   }
 
   /** After the login. Its `replied` is undefined when the connection fails, see `failure`. */
-  request(request: Uint8Array): CarriedTunnel {
+  request(request: NodeRequest): CarriedTunnel {
     assert(this.#carrier);
-    return this.#carrier.request(request);
+    return this.#carrier.request(typeof request === 'function' ? this.#made(request) : request);
   }
 
   /** `lost` is called once, if the connection fails; `idle` when its last tunnel has ended. */
@@ -97,6 +104,15 @@ export class NodeConnection {
   /** Cuts it, with all that it carries. */
   fail(failure: ClientError): void {
     this.#lose(failure);
+  }
+
+  /** A connection that failed exports nothing, and takes no request either. */
+  #made(request: Exclude<NodeRequest, Uint8Array>): Uint8Array {
+    if (this.#failure || this.#tls.destroyed) return new Uint8Array();
+    const context = Buffer.alloc(0);
+    return request((label, sizeBytes) => {
+      return this.#tls.exportKeyingMaterial(sizeBytes, label, context);
+    });
   }
 
   #loggedIn<By>(by: By): By {

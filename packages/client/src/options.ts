@@ -1,4 +1,5 @@
 import type { Endpoint } from '@argyle/host';
+import type { Forward, UdpOptions } from './udp-options.ts';
 
 /** All that a client is told; the CLI makes it from a configuration file. */
 export interface ClientOptions {
@@ -16,6 +17,8 @@ export interface ClientOptions {
   /** Authenticated connections kept open ahead of requests. */
   readonly warmConnections: number;
   readonly limits: ClientLimits;
+  readonly udp: UdpOptions;
+  readonly forwards: readonly Forward[];
 }
 
 export interface ClientLimits {
@@ -24,7 +27,7 @@ export interface ClientLimits {
   readonly connectMs: number;
   /** Until an application has sent its greeting and request. */
   readonly greetingMs: number;
-  /** A CONNECT, over all attempts. */
+  /** A CONNECT, or a new association, over all attempts. */
   readonly requestMs: number;
   readonly idleMs: number;
   /** A failed node is tried again after this, doubled up to sixteen times it. */

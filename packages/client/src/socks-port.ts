@@ -1,20 +1,16 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { Pulse, watchLeaving, type Endpoint, type Host, type Log, type Tunnel } from '@argyle/host';
+import type { Socket } from 'node:net';
+import { watchLeaving, type Endpoint, type Host, type Log } from '@argyle/host';
+import { encodeSocksDatagram } from '@argyle/secure-udp';
+import type { Associations } from './associations.ts';
 import type { Answered, Cluster } from './cluster.ts';
 import type { Counters, Outcome } from './counters.ts';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
-import { endpointLabel } from './label.ts';
+import { LocalAssociation } from './local-association.ts';
+import { LocalPort, type TunnelTotals } from './local-port.ts';
 import type { ClientOptions } from './options.ts';
 import { RequestReader, type LocalRequest, type ReadFault } from './request-reader.ts';
 import { decodeReply, SUCCEEDED, type Reply } from './socks-dialogue.ts';
-
-export interface TunnelTotals {
-  readonly open: number;
-  readonly toClusterBytes: number;
-  readonly fromClusterBytes: number;
-}
 
 /** RFC 1928 §3. */
 const METHOD_NONE = Buffer.from([0x05, 0x00]);
@@ -24,97 +20,64 @@ const GENERAL_FAILURE = 0x01;
 const HOST_UNREACHABLE = 0x04;
 const COMMAND_NOT_SUPPORTED = 0x07;
 const ADDRESS_TYPE_NOT_SUPPORTED = 0x08;
-/** For an application to read a refusal: closing at once would reset what it has not read yet. */
-const LINGER_MS = 1_000;
-/** How long a reset may go unseen while nothing is read: the application's, or the tunnel's. */
-const PULSE_MS = 15_000;
+const NOTHING = Buffer.alloc(0);
 
-/** The cluster, as far as a port needs it. */
-export type Requests = Pick<Cluster, 'ask'>;
+/** What a port asks of the cluster. */
+export interface Requests {
+  readonly cluster: Pick<Cluster, 'ask'>;
+  readonly associations: Associations;
+}
 
-/** Plain SOCKS5 for applications: CONNECT and BIND, no authentication. */
+/** Plain SOCKS5 for applications: CONNECT, BIND and UDP ASSOCIATE, no authentication. */
 export class SocksPort {
   readonly #host: Host;
-  readonly #log: Log;
   readonly #options: ClientOptions;
   readonly #counters: Counters;
-  readonly #cluster: Requests;
-  readonly #server: Server;
-  readonly #pulse: Pulse;
-  readonly #sockets = new Set<Socket>();
-  readonly #requests = new Set<AbortController>();
-  readonly #tunnels = new Set<Tunnel>();
-  #closedBytes = { toCluster: 0, fromCluster: 0 };
+  readonly #cluster: Pick<Cluster, 'ask'>;
+  readonly #associations: Associations;
+  readonly #port: LocalPort;
 
-  constructor(host: Host, log: Log, options: ClientOptions, counters: Counters, cluster: Requests) {
+  constructor(
+    host: Host,
+    log: Log,
+    options: ClientOptions,
+    counters: Counters,
+    { cluster, associations }: Requests,
+  ) {
     this.#host = host;
-    this.#log = log;
     this.#options = options;
     this.#counters = counters;
     this.#cluster = cluster;
-    this.#pulse = new Pulse(host, { everyMs: PULSE_MS });
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      void this.#serve(socket);
-    });
-    this.#server.maxConnections = options.limits.connections;
-    this.#server.on('drop', () => this.#count('excess'));
+    this.#associations = associations;
+    const { listen, limits } = options;
+    this.#port = new LocalPort(
+      host,
+      log,
+      { listen, key: 'listen', limits },
+      { serve: (socket) => this.#serve(socket), excess: () => this.#count('excess') },
+    );
   }
 
   /** Rejects with a ClientError when the port cannot be had. */
-  async listen(): Promise<Endpoint> {
-    const { address, port } = this.#options.listen;
-    try {
-      this.#server.listen(port, address);
-      await once(this.#server, 'listening');
-    } catch (error) {
-      const where = endpointLabel(this.#options.listen);
-      const message = `cannot listen on ${where}: is another client running? Check \`listen\``;
-      throw new ClientError('listen', message, { cause: error });
-    }
-    this.#server.on('error', (error) => {
-      this.#log.error({ event: 'port-failed', cause: error.message }, 'port failed');
-    });
-    const own = this.#server.address() as AddressInfo;
-    return { address: own.address, port: own.port };
+  listen(): Promise<Endpoint> {
+    return this.#port.listen();
   }
 
   get totals(): TunnelTotals {
-    let { toCluster: toClusterBytes, fromCluster: fromClusterBytes } = this.#closedBytes;
-    for (const tunnel of this.#tunnels) {
-      fromClusterBytes += tunnel.forwardBytes;
-      toClusterBytes += tunnel.backwardBytes;
-    }
-    return { open: this.#tunnels.size, toClusterBytes, fromClusterBytes };
+    return this.#port.totals;
   }
 
   /** Takes no more applications, and ends when those that are here have left or time is up. */
-  async drain(boundMs: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#host.after(boundMs, resolve);
-    await Promise.race([this.#closed(), late]);
-    cancel();
+  drain(boundMs: number): Promise<void> {
+    return this.#port.drain(boundMs);
   }
 
   /** Cuts what is left; ends when every socket is closed. */
-  async stop(): Promise<void> {
-    const closed = this.#closed();
-    const stopped = new ClientError('stopped', 'the client is stopping');
-    for (const request of this.#requests) request.abort(stopped);
-    for (const tunnel of this.#tunnels) tunnel.abort();
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all([closed, ...[...this.#tunnels].map((tunnel) => tunnel.closed)]);
-  }
-
-  /** Stops listening, and ends when the last connection has gone. */
-  #closed(): Promise<void> {
-    return new Promise((resolve) => void this.#server.close(() => resolve()));
+  stop(): Promise<void> {
+    return this.#port.stop();
   }
 
   async #serve(socket: Socket): Promise<void> {
-    this.#sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.once('close', () => this.#sockets.delete(socket));
-    this.#pulse.watch(socket);
     let late = false;
     const cancel = this.#host.after(this.#options.limits.greetingMs, () => {
       late = true;
@@ -124,43 +87,70 @@ export class SocksPort {
     cancel();
     if (read === 'silent' && late) this.#count('greeting-timeout');
     else if (typeof read === 'string') this.#turnAway(socket, read);
-    else if (read.command === 'udp') this.#finish(socket, 'unsupported', COMMAND_NOT_SUPPORTED);
     else await this.#request(socket, read);
   }
 
-  async #request(socket: Socket, { command, bytes }: LocalRequest): Promise<void> {
-    const controller = new AbortController();
-    const cancel = this.#host.after(this.#options.limits.requestMs, () => {
-      controller.abort(new ClientError('timeout', 'no answer within the time of a request'));
-    });
-    const left = () => controller.abort(new ClientError('stopped', 'the application left'));
-    socket.once('close', left);
-    this.#requests.add(controller);
+  async #request(socket: Socket, request: LocalRequest): Promise<void> {
+    let signal: AbortSignal | undefined;
     try {
-      const { reply, tunnel } = await this.#cluster.ask(bytes, controller.signal);
-      cancel();
-      const last =
-        command === 'bind' && reply.code === SUCCEEDED
-          ? await this.#meet(socket, { reply, tunnel }, controller)
-          : reply;
-      if (last.code === SUCCEEDED && !socket.destroyed) {
-        this.#count('connected');
-        socket.write(last.bytes);
-        this.#join(socket, tunnel);
-      } else {
-        tunnel.abort();
-        this.#count(socket.destroyed ? 'abandoned' : 'refused');
-        this.#end(socket, last.bytes);
-      }
+      await this.#port.request(socket, async (controller, answered) => {
+        ({ signal } = controller);
+        if (request.command === 'udp') await this.#associate(socket, request, controller);
+        else await this.#connect(socket, request, controller, answered);
+      });
     } catch (error) {
       const { code } = failureOf(error);
       if (code === 'stopped') this.#finish(socket, 'abandoned', GENERAL_FAILURE);
-      else if (controller.signal.aborted) this.#finish(socket, 'timeout', HOST_UNREACHABLE);
+      else if (signal?.aborted) this.#finish(socket, 'timeout', HOST_UNREACHABLE);
       else this.#finish(socket, 'failed', GENERAL_FAILURE);
-    } finally {
-      this.#requests.delete(controller);
-      socket.off('close', left);
-      cancel();
+    }
+  }
+
+  async #connect(
+    socket: Socket,
+    { command, bytes }: LocalRequest,
+    controller: AbortController,
+    answered: () => void,
+  ): Promise<void> {
+    const { reply, tunnel } = await this.#cluster.ask(bytes, controller.signal);
+    answered();
+    const last =
+      command === 'bind' && reply.code === SUCCEEDED
+        ? await this.#meet(socket, { reply, tunnel }, controller)
+        : reply;
+    if (last.code === SUCCEEDED && !socket.destroyed) {
+      this.#count('connected');
+      socket.write(last.bytes);
+      this.#port.join(socket, tunnel);
+    } else {
+      tunnel.abort();
+      this.#refuse(socket, last);
+    }
+  }
+
+  /** The association lives as long as the connection that it was asked for on (RFC 1928 §6). */
+  async #associate(
+    socket: Socket,
+    { bytes }: LocalRequest,
+    { signal }: AbortController,
+  ): Promise<void> {
+    const { localAddress = '', remoteAddress = '' } = socket;
+    const port = bytes.readUInt16BE(bytes.length - 2);
+    const over = () => socket.destroy();
+    const application = { address: remoteAddress, port };
+    const options = { local: localAddress, application, over };
+    const local = await LocalAssociation.open(this.#associations, options, signal);
+    if (local === 'excess') this.#finish(socket, 'refused', GENERAL_FAILURE);
+    else if (!(local instanceof LocalAssociation)) this.#refuse(socket, local);
+    else if (socket.destroyed) {
+      this.#count('abandoned');
+      await local.close();
+    } else {
+      this.#count('connected');
+      socket.write(associated(local.endpoint));
+      socket.once('end', () => socket.destroySoon());
+      socket.once('close', () => void local.close());
+      socket.resume();
     }
   }
 
@@ -197,42 +187,28 @@ export class SocksPort {
     }
   }
 
-  #join(socket: Socket, tunnel: Answered['tunnel']): void {
-    tunnel.join(socket, { idleMs: this.#options.limits.idleMs });
-    this.#tunnels.add(tunnel);
-    void tunnel.closed.then(({ forwardBytes, backwardBytes }) => {
-      this.#tunnels.delete(tunnel);
-      this.#closedBytes.fromCluster += forwardBytes;
-      this.#closedBytes.toCluster += backwardBytes;
-    });
-  }
-
   #turnAway(socket: Socket, fault: ReadFault): void {
     if (fault === 'command') this.#finish(socket, 'unsupported', COMMAND_NOT_SUPPORTED);
     else if (fault === 'address-type') {
       this.#finish(socket, 'malformed', ADDRESS_TYPE_NOT_SUPPORTED);
     } else if (fault === 'methods') {
       this.#count('malformed');
-      this.#end(socket, METHOD_REFUSED);
+      this.#port.end(socket, METHOD_REFUSED);
     } else {
       this.#count(fault === 'silent' ? 'abandoned' : 'malformed');
       socket.destroy();
     }
   }
 
-  #finish(socket: Socket, outcome: Outcome, code: number): void {
-    this.#count(outcome);
-    this.#end(socket, Buffer.from([0x05, code, 0x00, 0x01, 0, 0, 0, 0, 0, 0]));
+  /** A node's words. */
+  #refuse(socket: Socket, { bytes }: Reply): void {
+    this.#count(socket.destroyed ? 'abandoned' : 'refused');
+    this.#port.end(socket, bytes);
   }
 
-  /** Says the last word, and waits a moment for the application to go. */
-  #end(socket: Socket, bytes: Uint8Array): void {
-    if (socket.destroyed) return;
-    socket.end(bytes);
-    socket.resume();
-    const cancel = this.#host.after(LINGER_MS, () => socket.destroy());
-    socket.once('end', () => socket.destroySoon());
-    socket.once('close', cancel);
+  #finish(socket: Socket, outcome: Outcome, code: number): void {
+    this.#count(outcome);
+    this.#port.end(socket, Buffer.from([0x05, code, 0x00, 0x01, 0, 0, 0, 0, 0, 0]));
   }
 
   #count(outcome: Outcome): void {
@@ -248,4 +224,11 @@ async function readRequest(socket: Socket) {
   if (!methods.includes(0x00)) return 'methods';
   socket.write(METHOD_NONE);
   return reader.request();
+}
+
+/** A reply ends as a datagram's header does (RFC 1928 §6, §7). */
+function associated({ address, port }: Endpoint): Buffer {
+  const reply = encodeSocksDatagram(address, port, NOTHING);
+  reply[0] = 0x05;
+  return reply;
 }

@@ -1,9 +1,14 @@
-import type { MetricFamily, MetricValue } from '@argyle/host';
+import type { MetricFamily } from '@argyle/host';
+import type { AssociationsStatus } from './associations.ts';
 import type { ClusterStatus } from './cluster.ts';
 import type { Counters } from './counters.ts';
+import { counter, byLabel, gauge, single } from './family.ts';
+import { forwardLabel } from './forward-log.ts';
 import { endpointLabel } from './label.ts';
 import type { KnownNode } from './nodes.ts';
-import type { TunnelTotals } from './socks-port.ts';
+import type { TunnelTotals } from './local-port.ts';
+import { associationFamilies, associationsView } from './udp-status.ts';
+import type { Forward } from './udp-options.ts';
 
 /** All that a client shows is made of these. */
 export interface ClientFacts {
@@ -11,10 +16,15 @@ export interface ClientFacts {
   readonly serverName: string;
   readonly cluster: ClusterStatus;
   readonly counters: Counters;
-  readonly tunnels: TunnelTotals;
+  /** Of each TCP port. */
+  readonly ports: readonly TunnelTotals[];
+  readonly associations: AssociationsStatus;
+  readonly forwards: readonly { readonly forward: Forward; readonly flows: number }[];
 }
 
-export function clusterView({ listen, serverName, cluster, tunnels }: ClientFacts): unknown {
+export function clusterView(facts: ClientFacts): unknown {
+  const { listen, serverName, cluster, associations, forwards } = facts;
+  const tunnels = total(facts.ports);
   return {
     listen,
     serverName,
@@ -39,7 +49,17 @@ export function clusterView({ listen, serverName, cluster, tunnels }: ClientFact
     warmConnections: cluster.warmConnections,
     tunnels: { open: tunnels.open },
     bytes: { toCluster: tunnels.toClusterBytes, fromCluster: tunnels.fromClusterBytes },
+    udp: associationsView(associations),
+    forwards: forwards.map(({ forward, flows }) => ({ forward: forwardLabel(forward), flows })),
   };
+}
+
+function total(ports: readonly TunnelTotals[]): TunnelTotals {
+  return ports.reduce((sum, port) => ({
+    open: sum.open + port.open,
+    toClusterBytes: sum.toClusterBytes + port.toClusterBytes,
+    fromClusterBytes: sum.fromClusterBytes + port.fromClusterBytes,
+  }));
 }
 
 function nodeView(node: KnownNode, inUse: boolean): unknown {
@@ -62,8 +82,10 @@ function nodeView(node: KnownNode, inUse: boolean): unknown {
 export function metricFamilies({
   cluster,
   counters,
-  tunnels,
+  ports,
+  associations,
 }: ClientFacts): readonly MetricFamily[] {
+  const tunnels = total(ports);
   const { handshakes, logins, requests, retries, hedges } = counters;
   return [
     counter(
@@ -116,6 +138,7 @@ export function metricFamilies({
         from_cluster: tunnels.fromClusterBytes,
       }),
     ),
+    ...associationFamilies(associations),
   ];
 }
 
@@ -165,22 +188,6 @@ function nodeFamilies(
       })),
     ),
   ];
-}
-
-function counter(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
-  return { name, help, type: 'counter', values };
-}
-
-function gauge(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
-  return { name, help, type: 'gauge', values };
-}
-
-function single(value: number): MetricValue[] {
-  return [{ labels: {}, value }];
-}
-
-function byLabel(label: string, counts: Readonly<Record<string, number>>): MetricValue[] {
-  return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }));
 }
 
 function rounded(ms: number): number {

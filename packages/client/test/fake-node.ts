@@ -6,12 +6,14 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Carrier, type CarriedTunnel } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import type { Authority } from './certificates.ts';
+import { FakeUdp, type FakeRecords } from './fake-udp.ts';
 
 /** What the nodes of a cluster share: session keys, and whether the user's login is known. */
 export interface FakeCluster {
   /** 48 bytes; nodes with the same ones resume each other's sessions. */
   readonly ticketKeys: Buffer;
   loggedIn: boolean;
+  readonly records: FakeRecords;
 }
 
 export interface FakeNodeOptions {
@@ -55,12 +57,15 @@ export class FakeNode {
   readonly binds: CarriedTunnel[] = [];
   readonly options: FakeNodeOptions;
   readonly sockets = new Set<TLSSocket>();
+  readonly udp: FakeUdp;
   readonly #targets = new Set<Socket>();
   readonly #raw = new Set<Socket>();
   #server: Server;
 
   constructor(options: FakeNodeOptions) {
     this.options = options;
+    const { address = '127.0.0.1', port, cluster } = options;
+    this.udp = new FakeUdp(cluster.records, { address, port });
     this.#server = this.#create();
   }
 
@@ -68,10 +73,17 @@ export class FakeNode {
     this.#server = this.#create();
     this.#server.listen(this.options.port, this.options.address ?? '127.0.0.1');
     await once(this.#server, 'listening');
+    await this.udp.start();
   }
 
   /** As the kernel does for a process that was killed: its port is shut and its connections end. */
   async kill(how: 'end' | 'reset' = 'end'): Promise<void> {
+    this.udp.kill();
+    await this.killTcp(how);
+  }
+
+  /** The half that serves TLS only. */
+  async killTcp(how: 'end' | 'reset' = 'end'): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const socket of [...this.#raw, ...this.#targets]) {
       if (how === 'end') socket.destroy();
@@ -83,6 +95,7 @@ export class FakeNode {
   /** As a machine that lost its network: nothing ends, and nothing answers. */
   freeze(): void {
     this.behaviour = 'hold';
+    this.udp.silent = true;
     this.#server.removeAllListeners('connection');
     this.#server.on('connection', this.#track);
   }
@@ -163,7 +176,12 @@ export class FakeNode {
       requested: (tunnel, request) => {
         this.requests.push(request);
         this.requestedBy.push(remotePort);
-        void this.#answer(tunnel, request);
+        const exported = () => {
+          return socket.exportKeyingMaterial(32, 'EXPORTER argyle udp adopt 1', Buffer.alloc(0));
+        };
+        if (this.behaviour === 'hold' || !this.udp.answer(tunnel, request, exported)) {
+          void this.#answer(tunnel, request);
+        }
       },
       lost: () => void socket.end(),
     });

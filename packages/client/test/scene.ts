@@ -18,8 +18,9 @@ export interface Logged {
   readonly fields: object;
 }
 
-export type ClientChanges = Partial<Omit<ClientOptions, 'limits'>> & {
+export type ClientChanges = Partial<Omit<ClientOptions, 'limits' | 'udp'>> & {
   readonly limits?: Partial<ClientOptions['limits']>;
+  readonly udp?: Partial<ClientOptions['udp']>;
 };
 
 export interface Scene {
@@ -47,7 +48,7 @@ export async function startNodesAt(
   endpoints: readonly Endpoint[],
   changes: Partial<FakeNodeOptions> = {},
 ): Promise<FakeNode[]> {
-  const cluster = { ticketKeys: randomBytes(48), loggedIn: false };
+  const cluster = { ticketKeys: randomBytes(48), loggedIn: false, records: new Map() };
   const nodes = endpoints.map(
     (endpoint) => new FakeNode({ ...endpoint, authority, cluster, user: USER, ...changes }),
   );
@@ -83,7 +84,17 @@ export async function startClient(
       user: USER,
       certificate: undefined,
       warmConnections: 2,
+      forwards: [],
       ...changes,
+      udp: {
+        standbys: 1,
+        resend: { datagrams: 256, ageMs: 1_000 },
+        datagramBytes: 1_452,
+        fallback: true,
+        associations: 100,
+        idleMs: 60_000,
+        ...changes.udp,
+      },
       limits: {
         connections: 100,
         connectMs: 2_000,

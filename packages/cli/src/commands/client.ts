@@ -1,5 +1,5 @@
 import { Admin } from '@argyle/admin';
-import { Client } from '@argyle/client';
+import { Client, type Forward } from '@argyle/client';
 import { SystemHost } from '@argyle/host/system';
 import { SystemResolver } from '@argyle/host/system-resolver';
 import { loadClientConfig } from '../config/client-config.ts';
@@ -8,7 +8,12 @@ import { printConfig } from '../print-config.ts';
 import { run } from '../service.ts';
 import type { ServeOptions } from './node.ts';
 
-export async function client(said: ServeOptions): Promise<void> {
+export interface ClientCommandOptions extends ServeOptions {
+  /** Beside those of the configuration. */
+  readonly forward: readonly Forward[];
+}
+
+export async function client(said: ClientCommandOptions): Promise<void> {
   const host = new SystemHost();
   const config = loadClientConfig(said.config, host.now() + host.wallOffset());
   if (said.printConfig) return printConfig(config);
@@ -16,7 +21,8 @@ export async function client(said: ServeOptions): Promise<void> {
   const log = createLog(said.logLevel ?? config.logLevel, 'client');
   for (const warning of config.warnings) log.warn({ event: 'configuration' }, warning);
   const { resolve } = new SystemResolver();
-  const client = new Client(host, log, config.options, resolve);
+  const forwards = [...config.options.forwards, ...said.forward];
+  const client = new Client(host, log, { ...config.options, forwards }, resolve);
   const admin = new Admin({ source: client, listen: config.admin, log });
   await run(
     {

@@ -56,7 +56,7 @@ function toOptions(
   ca: string,
   certificate: ClientOptions['certificate'],
 ): ClientOptions {
-  const { limits } = said;
+  const { limits, udp } = said;
   return {
     listen: said.listen,
     nodes: said.nodes,
@@ -73,6 +73,15 @@ function toOptions(
       idleMs: limits.idle,
       retryMs: limits.retry,
     },
+    udp: {
+      standbys: udp.standbys,
+      resend: { datagrams: udp.resend.datagrams, ageMs: udp.resend.age },
+      datagramBytes: udp.datagram,
+      fallback: udp.fallback,
+      associations: udp.associations,
+      idleMs: udp.idle,
+    },
+    forwards: said.forwards,
   };
 }
 

@@ -5,9 +5,13 @@ import {
   credential,
   duration,
   file,
+  forward,
+  list,
   listenEndpoint,
   remoteEndpoint,
+  size,
   text,
+  yesNo,
 } from './values.ts';
 
 /**
@@ -30,6 +34,22 @@ export const clientSchema = z.strictObject({
     .strictObject({ certificate: file('a PEM certificate'), key: file('a PEM private key') })
     .optional(),
   warmConnections: count(0, 16).prefault(4),
+  udp: z
+    .strictObject({
+      standbys: count(0, 2).prefault(1),
+      resend: z
+        .strictObject({
+          datagrams: count(0, 4_096).prefault(256),
+          age: duration('0ms', '10s').prefault('1s'),
+        })
+        .prefault({}),
+      datagram: size('576B', '65507B').prefault('1452B'),
+      fallback: yesNo().prefault(true),
+      associations: count(1, 16_384).prefault(1_024),
+      idle: duration('1s', '1d').prefault('60s'),
+    })
+    .prefault({}),
+  forwards: list(forward()),
   limits: z
     .strictObject({
       connections: count(1, 1_000_000).prefault(4_096),

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import type { Endpoint } from '@argyle/host';
 import { parseNetwork } from '@argyle/host';
 import { isMulticast, isNamePattern, parseEndpoint, parseEndpoints } from './address.ts';
+import { FORWARD_WANTED, parseForward } from './forward.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 /** A value that `parse` turns into what the program uses, or refuses by answering undefined. */
@@ -90,6 +91,10 @@ export function remoteEndpoint() {
     const endpoint = parseEndpoint(found);
     return endpoint && endpoint.port !== 0 ? endpoint : undefined;
   });
+}
+
+export function forward() {
+  return string(FORWARD_WANTED, parseForward);
 }
 
 export function memberEndpoint() {
