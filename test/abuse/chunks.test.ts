@@ -19,7 +19,7 @@ const TUNNELS = 50;
 const FLOOD = 2_000_000;
 const CUT_MS = 60_000;
 const OURS = { ALPNProtocols: ['argyle/1'] };
-const [DATA, END, RESET, CREDIT, REQUEST, REPLY] = [0, 1, 2, 3, 4, 5] as const;
+const [DATA, END, RESET, CREDIT, REQUEST, REPLY, BLOCKED] = [0, 1, 2, 3, 4, 5, 6] as const;
 const HEADER_BYTES = 8;
 const WORDS = Buffer.from('said in a chunk');
 t.setTimeout(FULL ? 300_000 : 90_000);
@@ -63,7 +63,8 @@ t.test('chunks that make no sense break off what the connection carries', async 
     chunk(END, 1, WORDS),
     chunk(CREDIT, 1),
     chunk(CREDIT, 1, Buffer.alloc(5)),
-    chunk(6, 1),
+    chunk(7, 1),
+    chunk(BLOCKED, 1, Buffer.alloc(1)),
     Buffer.alloc(HEADER_BYTES, 255),
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
     chunk(REQUEST, 1, request(silent.port)),
@@ -114,7 +115,7 @@ t.test('what comes for no tunnel is ignored', async (t) => {
     const peer = await Peer.tls(cluster.nodePort, cluster.ca, OURS);
     peer.send(greeting(METHOD_NONE));
     await peer.read(2);
-    for (const kind of [END, RESET]) peer.send(chunk(kind, 9));
+    for (const kind of [END, RESET, BLOCKED]) peer.send(chunk(kind, 9));
     peer.send(chunk(CREDIT, 9, Buffer.alloc(4, 255)));
     peer.send(chunk(DATA, 9, WORDS));
     peer.send(chunk(REPLY, 9, WORDS));

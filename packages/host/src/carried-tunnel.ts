@@ -130,7 +130,7 @@ export class CarriedTunnel implements Tunnel {
   /** A view of what the carrier read. */
   handleData(part: Buffer, memory: ReadBuffer): void {
     if (this.#ended.received) return this.#cut('reset');
-    if (!this.#window.received(part.length, !this.#inlet.empty)) return this.#cut('reset');
+    if (!this.#window.received(part.length)) return this.#cut('reset');
     if (this.#socket?.destroyed) return;
     this.#movedAt = this.#host.now();
     this.#forwardBytes += part.length;
@@ -141,6 +141,7 @@ export class CarriedTunnel implements Tunnel {
     if (kind === 'end') this.#endReceived();
     else if (kind === 'reset') this.#break('reset');
     else if (kind === 'reply') this.#replyReceived(payload);
+    else if (kind === 'blocked') this.#grant(this.#window.blocked(!this.#inlet.empty));
     else if (this.#credit.grant(payload.readUInt32BE())) this.#pump();
     else this.#cut('reset');
   }
@@ -198,6 +199,8 @@ export class CarriedTunnel implements Tunnel {
     if (!this.#onCarrier) return;
     if (this.#unsent && !this.#carrierFull) this.#sendOf(this.#unsent);
     if (!this.#unsent && this.#ended.said && !this.#ended.sent) this.#sendEnd();
+    const short = !this.#credit.open && !this.#carrierFull && !this.#ended.sent;
+    if (short && this.#socket && this.#credit.block()) this.#send('blocked');
     this.#regulate();
   }
 
@@ -219,7 +222,10 @@ export class CarriedTunnel implements Tunnel {
   #written(bytes: number): void {
     if (this.#finished) return;
     this.#movedAt = this.#host.now();
-    const granted = this.#window.taken(bytes);
+    this.#grant(this.#window.taken(bytes));
+  }
+
+  #grant(granted: number): void {
     if (granted === 0 || !this.#onCarrier || this.#ended.received) return;
     const credit = Buffer.allocUnsafe(CREDIT_BYTES);
     credit.writeUInt32BE(granted);

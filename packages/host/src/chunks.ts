@@ -22,6 +22,8 @@ export const ChunkKind = {
   request: 4,
   /** A SOCKS5 reply (RFC 1928 §6), node to client, two to a BIND; a failure ends the tunnel. */
   reply: 5,
+  /** There is more to say than credit allows; once until some comes. */
+  blocked: 6,
 } as const;
 export type ChunkKindName = keyof typeof ChunkKind;
 

@@ -44,32 +44,34 @@ export class ReceiveWindow {
   /** What the peer may still send. */
   #openBytes = FIRST_WINDOW_BYTES;
   #takenBytes = 0;
-  #tooSmall = false;
 
   constructor(growth: Growth) {
     this.#growth = growth;
   }
 
-  /** False when the peer may not send so much. `waiting`: what came before is still here. */
-  received(bytes: number, waiting: boolean): boolean {
+  /** False when the peer may not send so much. */
+  received(bytes: number): boolean {
     if (bytes > this.#openBytes) return false;
     this.#openBytes -= bytes;
-    // If it had to stop although everything it sent was taken at once, the way is long.
-    const grows = !waiting || this.#windowBytes < WINDOW_BYTES_EAGER;
-    if (this.#openBytes < WORTHWHILE_BYTES && grows) this.#tooSmall = true;
     return true;
   }
 
   /** Somebody has taken so much; answers what to grant the peer now. */
   taken(bytes: number): number {
     this.#takenBytes += bytes;
-    if (this.#takenBytes < this.#windowBytes / 2) return 0;
-    const grown = this.#tooSmall ? this.#grow() : 0;
-    const granted = this.#takenBytes + grown;
-    this.#takenBytes = 0;
-    this.#tooSmall = false;
-    this.#openBytes += granted;
-    return granted;
+    return this.#takenBytes < this.#windowBytes / 2 ? 0 : this.#grant(0);
+  }
+
+  /**
+   * The peer has more to send; answers what to grant it now. `waiting`: what came before is still
+   * here. If it had to stop although everything was taken at once, the way is long.
+   */
+  blocked(waiting: boolean): number {
+    if (waiting && this.#windowBytes >= WINDOW_BYTES_EAGER) return 0;
+    const wanted = Math.min(this.#windowBytes, WINDOW_BYTES_MAX - this.#windowBytes);
+    const grown = this.#growth.take(wanted);
+    this.#windowBytes += grown;
+    return this.#grant(grown);
   }
 
   /** The tunnel has ended. */
@@ -78,17 +80,18 @@ export class ReceiveWindow {
     this.#windowBytes = FIRST_WINDOW_BYTES;
   }
 
-  #grow(): number {
-    const wanted = Math.min(this.#windowBytes, WINDOW_BYTES_MAX - this.#windowBytes);
-    const grown = this.#growth.take(wanted);
-    this.#windowBytes += grown;
-    return grown;
+  #grant(grownBytes: number): number {
+    const granted = this.#takenBytes + grownBytes;
+    this.#takenBytes = 0;
+    this.#openBytes += granted;
+    return granted;
   }
 }
 
 /** The sender's side. */
 export class SendCredit {
   #leftBytes = FIRST_WINDOW_BYTES;
+  #blocked = false;
 
   /** More may leave, if there is enough of it. */
   get open(): boolean {
@@ -103,8 +106,16 @@ export class SendCredit {
     return spent;
   }
 
+  /** True once, when the peer is to be told that there is more to send. */
+  block(): boolean {
+    const first = !this.#blocked;
+    this.#blocked = true;
+    return first;
+  }
+
   /** False for what no receiver grants. */
   grant(bytes: number): boolean {
+    this.#blocked = false;
     this.#leftBytes += bytes;
     return bytes > 0 && this.#leftBytes <= CREDIT_BYTES_MAX;
   }

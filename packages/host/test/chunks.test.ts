@@ -22,6 +22,7 @@ const CHUNKS: readonly Chunk[] = [
   ['data', 0x01_02_03, 'x'.repeat(5_000)],
   ['credit', TUNNEL_MAX, '\x7f\0\0\0'],
   ['end', 1, ''],
+  ['blocked', 2, ''],
   ['reset', TUNNEL_MAX, ''],
   ['reply', 2, 'r'.repeat(MESSAGE_BYTES_MAX)],
 ];
@@ -94,9 +95,9 @@ t.test('DATA is passed on as views, a request is not', (t) => {
 });
 
 t.test('a header that makes no sense is refused as soon as it is whole', (t) => {
-  const { data, end, reset, credit, request, reply } = ChunkKind;
+  const { data, end, reset, credit, request, reply, blocked } = ChunkKind;
   const wrong = [
-    header(reply + 1, 1, 0),
+    header(blocked + 1, 1, 0),
     header(255, 1, 1),
     header(data, 0, 1),
     header(end, 0, 0),
@@ -104,7 +105,7 @@ t.test('a header that makes no sense is refused as soon as it is whole', (t) => 
     header(data, 1, 0),
     header(data, 1, DATA_BYTES_MAX + 1),
     header(data, 1, 2 ** 32 - 1),
-    ...[end, reset].flatMap((kind) => [header(kind, 1, 1), header(kind, 1, 2 ** 32 - 1)]),
+    ...[end, reset, blocked].flatMap((kind) => [header(kind, 1, 1), header(kind, 1, 2 ** 32 - 1)]),
     ...[0, 3, 5].map((length) => header(credit, 1, length)),
     ...[request, reply].flatMap((kind) => [
       header(kind, 1, 0),
