@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
+import { ManualHost } from '@argyle/host/manual-host';
 import { ConnectionPool, type Poolable } from '../src/connection-pool.ts';
 import { ClientError } from '../src/errors.ts';
-import { ManualHost } from './manual-host.ts';
 
 class FakeConnection implements Poolable {
   readonly facts: Poolable['facts'];

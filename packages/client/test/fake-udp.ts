@@ -1,4 +1,10 @@
-import { DatagramSocket, FrameStream, type Cancel, type CarriedTunnel } from '@argyle/host';
+import {
+  DatagramSocket,
+  FrameStream,
+  type Cancel,
+  type CarriedTunnel,
+  type Endpoint,
+} from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import {
   AssociationKeys,
@@ -48,6 +54,8 @@ export class FakeUdp {
   refusal: number | undefined;
   /** Nothing that comes is handled, and nothing is sent. */
   silent = false;
+  /** Told where each datagram came from. */
+  whenReceived: (from: Endpoint) => void = () => undefined;
   graceMs = GRACE_MS;
   readonly #host = new SystemHost();
   readonly #records: FakeRecords;
@@ -70,6 +78,7 @@ export class FakeUdp {
     this.#draining = false;
     this.#socket = await DatagramSocket.open(this.#at, {
       datagram: (bytes, from) => {
+        this.whenReceived(from);
         if (!this.silent) this.#run((now) => this.#machine.handleDatagram(bytes, from, now));
       },
     });
@@ -83,7 +92,7 @@ export class FakeUdp {
   }
 
   /** To the client, from whatever address a target has. */
-  sendRaw(bytes: Uint8Array, to: { readonly address: string; readonly port: number }): void {
+  sendRaw(bytes: Uint8Array, to: Endpoint): void {
     this.#socket?.send(bytes, to);
   }
 

@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { Resolve } from '@argyle/host';
+import { ManualHost } from '@argyle/host/manual-host';
 import { Counters } from '../src/counters.ts';
 import { ClientError } from '../src/errors.ts';
 import { Nodes } from '../src/nodes.ts';
-import { ManualHost } from './manual-host.ts';
 import type { Logged } from './scene.ts';
 
 const PORT = 11080;

@@ -107,8 +107,8 @@ export async function startClient(
     },
     resolve,
   );
-  const { port } = await client.start();
   test.teardown(() => client.stop());
+  const { port } = await client.start();
   return { client, port, log };
 }
 

@@ -1,7 +1,7 @@
 import t from 'tap';
+import { ManualHost } from '@argyle/host/manual-host';
 import { SessionGate, type Passage } from '../src/session-gate.ts';
 import { SessionPool } from '../src/session-pool.ts';
-import { ManualHost } from './manual-host.ts';
 
 const SESSION = Buffer.from('session');
 const never = new AbortController().signal;
