@@ -56,7 +56,8 @@ export class Association {
   readonly #link: ControlLink;
   readonly #machine: ClientAssociation;
   readonly #sockets: NodeSockets;
-  #way: 'udp' | 'tls' = 'udp';
+  /** Whether nodes answer over UDP, as far as it is known. */
+  #reachable: boolean;
   #heardAt = -Infinity;
   #armedFor = Infinity;
   #cancel: Cancel | undefined;
@@ -86,6 +87,7 @@ export class Association {
     this.#context = context;
     this.#handlers = handlers;
     this.#link = link;
+    this.#reachable = !context.blocked();
     this.movedAt = host.now();
     this.#machine = new ClientAssociation({
       ...link.grant,
@@ -102,17 +104,24 @@ export class Association {
     link.keep((exported) => this.#machine.adoptionProof(exported), {
       payload: (bytes) => this.#handleTlsPayload(bytes),
       heardAt: () => this.#heardAt,
-      adopted: () => void (context.counters.adoptions += 1),
+      adopted: () => {
+        context.counters.adoptions += 1;
+        if (!this.#reachable) context.reach(false);
+      },
       over: (reason) => this.#finish(reason),
     });
     context.counters.opened += 1;
-    if (options.fallback && context.blocked()) this.#way = 'tls';
     this.nodesChanged();
   }
 
   get status(): AssociationStatus {
     const { endpoint: node, standbys } = this.#machine;
     return { node, way: this.#way, standbys };
+  }
+
+  get #way(): 'udp' | 'tls' {
+    const { fallback } = this.#context.options;
+    return fallback && !this.#reachable && this.#link.up ? 'tls' : 'udp';
   }
 
   /** What it has counted, unless it is over: then it is in `past`. */
@@ -202,13 +211,14 @@ export class Association {
         return;
       }
       case 'reached':
-        this.#way = 'udp';
+        this.#reachable = true;
         this.#context.reach(true);
         return;
       case 'unreachable':
         counters.unreachable += 1;
-        if (this.#context.options.fallback) this.#way = 'tls';
-        this.#context.reach(false);
+        this.#reachable = false;
+        // Where nothing answers over TLS either, UDP is not what is blocked.
+        if (this.#link.up) this.#context.reach(false);
         return;
       case 'ended':
         void this.#link.close('leave');

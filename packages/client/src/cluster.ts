@@ -103,7 +103,10 @@ export class Cluster {
         this.#sessions.add(session, host.now());
         this.#gate.sessionAdded();
       },
-      refused: (lease) => this.#sessions.refuse(lease),
+      resumed: () => this.#sessions.accept(),
+      refused: (lease, node) => {
+        this.#sessions.refuse(lease, { node, alone: !this.#choice.anyOther(node) });
+      },
       unsent: (lease) => this.#sessions.restore(lease),
       closed: (node) => this.#nodes.closed(node),
     });

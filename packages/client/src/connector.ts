@@ -21,8 +21,10 @@ export interface ConnectorHandlers {
   login(by: 'password' | 'session' | 'none'): void;
   /** A session that the cluster gave on a verified connection. */
   session(session: Uint8Array): void;
-  /** The cluster did not resume it. */
-  refused(lease: SessionLease): void;
+  /** A node resumed a session of ours. */
+  resumed(): void;
+  /** A node did not resume it. */
+  refused(lease: SessionLease, node: number): void;
   /** Nobody has seen it. */
   unsent(lease: SessionLease): void;
   /** One connection less to that node. */
@@ -177,7 +179,8 @@ export class Connector {
       throw tls.authorizationError ? certificateFailure(error, serverName) : failureOf(error);
     }
     const resumed = tls.isSessionReused();
-    if (lease && !resumed) this.#handlers.refused(lease);
+    if (lease && resumed) this.#handlers.resumed();
+    else if (lease) this.#handlers.refused(lease, node);
     this.#handlers.handshake({ node, resumed, protocol: tls.getProtocol() ?? '' });
     if (tls.alpnProtocol !== ALPN) {
       throw new ClientError('protocol', `this is no Argyle node: it does not speak ${ALPN}`);

@@ -116,6 +116,10 @@ export class ControlLink {
     this.#control = control;
   }
 
+  get up(): boolean {
+    return this.#control !== undefined;
+  }
+
   /** At once after `open`: what comes, comes to the handlers. */
   keep(proof: Proof, handlers: LinkHandlers): void {
     this.#proof = proof;

@@ -14,6 +14,9 @@ export interface SessionPoolStatus {
 /** A resumed handshake brings one new session, a full one two: this is room for a burst. */
 const CAPACITY = 32;
 
+/** One node that refuses so many in a row is believed: fewer, and it may just not know them yet. */
+const REFUSALS_BELIEVED = 3;
+
 interface Held extends SessionLease {
   readonly addedAt: number;
   used: boolean;
@@ -27,6 +30,8 @@ interface Held extends SessionLease {
 export class SessionPool {
   /** Newest first. */
   #held: Held[] = [];
+  /** The nodes that refused the last ones, since one was resumed. */
+  #refusedBy: number[] = [];
 
   get size(): number {
     return this.#held.length;
@@ -51,10 +56,27 @@ export class SessionPool {
     if (held) held.used = false;
   }
 
-  /** The cluster made a full handshake in spite of it: those that are as old are worth no more. */
-  refuse(lease: SessionLease): void {
+  /** It was resumed: the others may be as well. */
+  accept(): void {
+    this.#refusedBy = [];
+  }
+
+  /**
+   * A node made a full handshake in spite of it. If another one did so before, or the same again
+   * and again, those that are as old are worth no more. `alone`: no other node is known to be well.
+   */
+  refuse(lease: SessionLease, by: { readonly node: number; readonly alone: boolean }): void {
+    this.#refusedBy.push(by.node);
+    const believed =
+      by.alone ||
+      this.#refusedBy.length >= REFUSALS_BELIEVED ||
+      this.#refusedBy.some((node) => node !== by.node);
     const refused = this.#held.find((held) => held === lease);
-    if (refused) this.#held = this.#held.filter(({ addedAt }) => addedAt > refused.addedAt);
+    if (believed) this.#refusedBy = [];
+    if (!refused) return;
+    this.#held = this.#held.filter((held) => {
+      return held !== refused && !(believed && held.addedAt <= refused.addedAt);
+    });
   }
 
   status(now: number): SessionPoolStatus {

@@ -18,16 +18,54 @@ t.test('the newest unused session goes first, a used one before none at all', as
   t.equal(pool.take()?.session[1], 4, 'a new one is preferred to the used ones');
 });
 
-t.test('a refused session is offered no more, nor are those as old as it', async (t) => {
+/** Two as old as the one that is refused, and a newer one. */
+function refusing() {
   const pool = new SessionPool();
-  pool.add(session(1), 0);
-  pool.add(session(2), 0);
-  pool.add(session(3), 1);
-  const refused = pool.take();
-  pool.add(session(4), 2);
-  if (refused) pool.refuse(refused);
+  for (const name of [1, 2, 3]) pool.add(session(name), 0);
+  const refuse = (node: number, alone = false) => {
+    const lease = pool.take();
+    pool.add(session(4), 2);
+    if (lease) pool.refuse(lease, { node, alone });
+  };
+  return { pool, refuse };
+}
+
+t.test('a session that a node refuses is offered no more: it may not know it yet', async (t) => {
+  const { pool, refuse } = refusing();
+  refuse(7);
+  t.equal(pool.size, 3);
+  t.strictSame([pool.take()?.session[1], pool.take()?.session[1]], [4, 2]);
+});
+
+t.test('those as old are worth no more if there is no other node to ask', async (t) => {
+  const { pool, refuse } = refusing();
+  refuse(7, true);
   t.equal(pool.size, 1);
   t.equal(pool.take()?.session[1], 4);
+});
+
+t.test('nor if a second node refuses, or the same one time after time', async (t) => {
+  for (const nodes of [
+    [7, 8],
+    [7, 7, 7],
+  ]) {
+    const pool = new SessionPool();
+    for (let name = 0; name < 9; name += 1) pool.add(session(name), 0);
+    for (const node of nodes) {
+      const lease = pool.take();
+      t.not(pool.size, 0);
+      if (lease) pool.refuse(lease, { node, alone: false });
+    }
+    t.equal(pool.size, 0, nodes.join());
+  }
+});
+
+t.test('one that is resumed says that the others are good', async (t) => {
+  const { pool, refuse } = refusing();
+  refuse(7);
+  pool.accept();
+  refuse(8);
+  t.equal(pool.size, 3);
 });
 
 t.test('a refusal of a session that gave way already changes nothing', async (t) => {
@@ -36,7 +74,7 @@ t.test('a refusal of a session that gave way already changes nothing', async (t)
   const lease = pool.take();
   for (let name = 2; name < 40; name += 1) pool.add(session(name), name);
   const before = pool.size;
-  if (lease) pool.refuse(lease);
+  if (lease) pool.refuse(lease, { node: 7, alone: true });
   t.equal(pool.size, before);
 });
 
