@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Endpoint, Host } from '@argyle/host';
 import { parseAddress, type Network } from '@argyle/host';
 import type { PortRange } from './options.ts';
+import { portCandidates } from './port-candidates.ts';
 
 /** `timeout`: nobody came. `left`: who asked for the port did not wait. */
 export type Meeting =
@@ -19,9 +20,6 @@ export interface BindPortOptions {
   /** Closes the port before it has met anybody. */
   readonly signal: AbortSignal;
 }
-
-/** Ports of a range that are tried when those before are in use. */
-const TRIES_MAX = 64;
 
 /** A port that waits for one peer, and is closed as soon as it has come, or is late. */
 export class BindPort {
@@ -70,7 +68,7 @@ async function listen(
   random: Uint8Array,
 ): Promise<string | undefined> {
   let host = address;
-  for (const port of candidates(ports, random)) {
+  for (const port of portCandidates(ports, random)) {
     let failure = await listenAt(server, host, port);
     if (failure === 'EADDRNOTAVAIL' && host === address) {
       host = address.includes(':') ? '::' : '0.0.0.0';
@@ -79,17 +77,6 @@ async function listen(
     if (failure !== 'EADDRINUSE' || signal.aborted) return failure;
   }
   return 'EADDRINUSE';
-}
-
-/** From a random place on, so that a port that was told long ago means nobody else. */
-function candidates(ports: PortRange | undefined, random: Uint8Array): readonly number[] {
-  if (!ports) return [0];
-  const count = ports.to - ports.from + 1;
-  const first = Buffer.from(random).readUInt32BE() % count;
-  return Array.from(
-    { length: Math.min(count, TRIES_MAX) },
-    (_, index) => ports.from + ((first + index) % count),
-  );
 }
 
 /** An error's code; undefined when it listens. */

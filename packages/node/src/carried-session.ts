@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import { Carrier, type Cancel, type CarriedTunnel } from '@argyle/host';
+import { asksForAssociation } from './association-requests.ts';
 import type { Admission, ClientConnection } from './client-connection.ts';
 import { openRequest } from './open-request.ts';
 import { encodeReply, type ReplyName } from './socks-reply.ts';
@@ -79,10 +81,11 @@ export class CarriedSession {
       return tunnel.answer(encodeReply('failed'));
     }
     void tunnel.closed.then(() => seat.release());
-    const request = parseRequest(bytes);
-    if (typeof request === 'string') return this.#refuse(tunnel, request);
     const gone = new AbortController();
     tunnel.whenGone(() => gone.abort());
+    if (asksForAssociation(bytes)) return this.#associate(tunnel, bytes, gone.signal);
+    const request = parseRequest(bytes);
+    if (typeof request === 'string') return this.#refuse(tunnel, request);
     const { address, socket } = this.#connection;
     const destination = await openRequest(this.#context, request, {
       ...{ admission: this.#admission, address, left: gone.signal },
@@ -97,6 +100,24 @@ export class CarriedSession {
       this.#tunnels.delete(closed);
     });
     this.#tunnels.add(closed);
+  }
+
+  /** The tunnel is the control connection of an association: it may say nothing for long. */
+  async #associate(tunnel: CarriedTunnel, request: Buffer, left: AbortSignal): Promise<void> {
+    const { address, lineage, socket } = this.#connection;
+    assert(lineage, 'our client comes over TLS');
+    const { localAddress = '0.0.0.0', localPort = 0 } = socket;
+    const { user } = this.#admission;
+    const control = await this.#context.udp.requests.ask(request, {
+      ...{ user, address, lineage, left },
+      groups: () => (user === undefined ? [] : this.#context.users.groups(user)),
+      exported: (sizeBytes, label) => this.#connection.exported(sizeBytes, label),
+      answer: (reply) => {
+        this.#context.counters.replies.add([reply]);
+        tunnel.answer(encodeReply(reply, { address: localAddress, port: localPort }));
+      },
+    });
+    if (control) tunnel.join(control.stream, { idleMs: Infinity });
   }
 
   /** The connection has a place of its own, which one tunnel at a time may have. */

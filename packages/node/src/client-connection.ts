@@ -23,6 +23,8 @@ export interface ClientConnection {
   readonly lineage: Uint8Array | undefined;
   /** Those that it resumed or made. */
   readonly sessionIds: readonly Uint8Array[];
+  /** RFC 8446 §7.5; empty without TLS. */
+  exported(sizeBytes: number, label: string): Uint8Array;
   /** Ends when what the cluster has to know of it is written; undefined when that is nothing. */
   admit(admission: Admission): Promise<HoldEnd | undefined>;
   /** Ends it at once, with all that goes through it. */

@@ -7,6 +7,7 @@ import { createFrontParts, type FrontParts } from './front-parts.ts';
 import { replicaOf, type NodeCache, type OpenCache } from './node-cache.ts';
 import { NodeError } from './node-error.ts';
 import { nodeMetrics } from './node-metrics.ts';
+import { NodeUdp } from './node-udp.ts';
 import type { NodeOptions, UserEntry } from './options.ts';
 import { ProtectedEndpoints } from './protected-endpoints.ts';
 import { Revocations } from './revocations.ts';
@@ -14,7 +15,7 @@ import { RuleBook } from './rule-book.ts';
 import { SocksSession } from './socks-session.ts';
 import { TlsFront } from './tls-front.ts';
 import { Tunnels } from './tunnels.ts';
-import { bindsView, cacheView, clusterView, sessionsView } from './views.ts';
+import { associationsView, bindsView, cacheView, clusterView, sessionsView } from './views.ts';
 
 export interface NodeDependencies {
   readonly host: Host;
@@ -49,6 +50,7 @@ export class Node {
   readonly #front: TlsFront;
   readonly #dialer: Dialer;
   readonly #binder: Binder;
+  readonly #udp: NodeUdp;
   readonly #revocations: Revocations;
   readonly #tunnels = new Tunnels();
   readonly #sessions = new Map<ClientConnection, { socks: SocksSession; ended: Promise<void> }>();
@@ -66,12 +68,14 @@ export class Node {
     this.#cache = (cache ?? replicaOf(host, log, options))({
       stateChanged: () => {
         if (this.#cache.ready) this.#joining?.resolve();
+        else this.#udp.secure.forget();
       },
       failed: (error) => this.#cacheFailed(error),
     });
     this.#parts = createFrontParts(host, log, this.#cache, options);
+    const rules = new RuleBook(options.rules);
     const reach = {
-      rules: new RuleBook(options.rules),
+      rules,
       connectMs: options.limits.connectMs,
       pulse: this.#parts.pulse,
     };
@@ -95,7 +99,15 @@ export class Node {
         lineageMs: options.sessions.lineageMs,
       },
     );
-    this.#revocations = new Revocations({ ...this.#parts, cache: this.#cache });
+    this.#udp = new NodeUdp({
+      ...{ host, log, name: options.name, cache: this.#cache, rules, protectedEndpoints },
+      ...{ logins: this.#parts.logins, users: this.#parts.users, options: options.socks.udp },
+      ...{ holdMs: options.sessions.holdMs, lookUpMs: options.limits.connectMs },
+    });
+    const { store, secure: associations } = this.#udp;
+    this.#revocations = new Revocations({
+      ...{ ...this.#parts, cache: this.#cache, associations, associationStore: store },
+    });
   }
 
   /** Where it listens; undefined before it does. */
@@ -108,8 +120,10 @@ export class Node {
     this.#state = 'joining';
     await this.#join();
     const endpoint = await this.#front.listen();
+    await this.#listenUdp(endpoint);
     if (this.#stopped()) {
       this.#front.close();
+      this.#udp.close();
       throw new NodeError('stopped', 'the node was stopped while it started');
     }
     this.#endpoint = endpoint;
@@ -122,10 +136,12 @@ export class Node {
     if (this.#state !== 'serving') return;
     this.#state = 'draining';
     this.#front.close();
+    const moved = this.#udp.secure.drain();
     for (const { socks } of this.#sessions.values()) socks.drain();
     await new Promise<void>((resolve) => {
       const cancel = this.#host.after(this.#options.limits.drainMs, resolve);
-      void Promise.all([...this.#sessions.values()].map(({ ended }) => ended)).then(() => {
+      const ended = [...this.#sessions.values()].map(({ ended }) => ended);
+      void Promise.all([moved, ...ended]).then(() => {
         cancel();
         resolve();
       });
@@ -141,6 +157,7 @@ export class Node {
     const ended = [...this.#sessions.values()].map(({ ended }) => ended);
     for (const connection of this.#parts.connections.open) this.#cut(connection);
     for (const tunnel of this.#tunnels.open) tunnel.abort();
+    this.#udp.close();
     await Promise.all(ended);
     this.#revocations.close();
     this.#parts.claims?.close();
@@ -176,13 +193,14 @@ export class Node {
   }
 
   metrics(): readonly MetricFamily[] {
-    return nodeMetrics({
+    const metrics = nodeMetrics({
       counters: this.#parts.counters,
       connections: this.#parts.connections,
       tunnels: this.#tunnels,
       binder: this.#binder,
       status: this.#cache.status(),
     });
+    return [...metrics, ...this.#udp.metrics()];
   }
 
   readonly views = {
@@ -192,10 +210,22 @@ export class Node {
       sessionsView(this.#host, this.#cache, limit),
     binds: ({ limit }: { readonly limit: number }) =>
       bindsView(this.#host, this.#binder.waiting, limit),
+    associations: ({ limit }: { readonly limit: number }) =>
+      associationsView(this.#host, this.#udp.store, limit),
   };
 
   #stopped(): boolean {
     return this.#state === 'stopped';
+  }
+
+  async #listenUdp(endpoint: Endpoint): Promise<void> {
+    try {
+      await this.#udp.listen(endpoint);
+    } catch (cause) {
+      this.#front.close();
+      const why = cause instanceof Error ? cause.message : 'unknown';
+      throw new NodeError('listen', `cannot listen for UDP: ${why}`, { cause });
+    }
   }
 
   async #join(): Promise<void> {
@@ -228,6 +258,7 @@ export class Node {
         counters,
         dialer: this.#dialer,
         binder: this.#binder,
+        udp: this.#udp,
         methods: authentication.methods,
         limits,
         seat: (address) => this.#parts.connections.seat(address),

@@ -1,5 +1,6 @@
 import type { Endpoint } from '@argyle/host';
 import type { LocalGroupOptions } from '@argyle/replica';
+import type { ReplayPolicy, SuiteName } from '@argyle/secure-udp';
 
 /**
  * All that a node is told; the CLI makes it from a configuration file. Nothing in it is optional.
@@ -75,6 +76,7 @@ export interface SocksOptions {
   /** Source networks whose clients may speak SOCKS5 without TLS at the same port. */
   readonly plainFrom: readonly string[];
   readonly bind: BindOptions;
+  readonly udp: UdpOptions;
 }
 
 export interface BindOptions {
@@ -90,6 +92,36 @@ export interface BindOptions {
   /** Ports that may wait at once, in all and for one address of clients. */
   readonly waiting: number;
   readonly waitingPerAddress: number;
+}
+
+/**
+ * From whom an association takes datagrams, besides those it has sent to (RFC 4787 §5): from
+ * everybody, from their addresses, from their addresses and ports.
+ */
+export type Filtering = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
+
+export interface UdpOptions {
+  /** Conventional clients that came over TLS may send their datagrams in clear. */
+  readonly clear: boolean;
+  /** Where conventional clients are told to send, as `addresses` of BIND. */
+  readonly addresses: readonly string[];
+  readonly filtering: Filtering;
+  /** For datagrams to targets. Undefined lets the system choose. */
+  readonly ports: PortRange | undefined;
+  /** Targets that one association remembers; the oldest makes room. */
+  readonly destinations: number;
+  /** Associations at once, in all and for one address of clients. */
+  readonly associations: number;
+  readonly associationsPerAddress: number;
+  /** A conventional association without any datagram for so long ends. */
+  readonly idleMs: number;
+  /** The largest datagram of secure UDP that is sent to clients. */
+  readonly datagramBytes: number;
+  /** Of new associations. */
+  readonly suite: SuiteName;
+  readonly replay: ReplayPolicy;
+  /** How long an association outlives its control connection and its records. */
+  readonly graceMs: number;
 }
 
 /** Inclusive. */

@@ -27,6 +27,10 @@ export class PlainConnection implements ClientConnection {
     return this.#admission;
   }
 
+  exported(): Uint8Array {
+    return new Uint8Array();
+  }
+
   admit(admission: Admission): Promise<undefined> {
     this.#admission = admission;
     return Promise.resolve(undefined);

@@ -57,6 +57,10 @@ export class SecureConnection implements ClientConnection {
     return this.#admission;
   }
 
+  exported(sizeBytes: number, label: string): Uint8Array {
+    return this.socket.exportKeyingMaterial(sizeBytes, label, Buffer.alloc(0));
+  }
+
   /** Ends when the members have the login and its sessions, or the bound has passed. */
   admit(admission: Admission): Promise<HoldEnd> {
     this.#admission = admission;

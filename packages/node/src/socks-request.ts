@@ -1,6 +1,10 @@
 import { EventEmitter } from 'node:events';
+import { formatAddress, parseAddress } from '@argyle/host';
 import Parser from 'socksv5/lib/server.parser.js';
 import type { ReplyName } from './socks-reply.ts';
+
+/** RFC 1928 §4. */
+const COMMAND_CONNECT = 1;
 
 export interface SocksRequest {
   readonly command: Parser.Request['cmd'];
@@ -36,4 +40,18 @@ export function parseRequest(bytes: Uint8Array): SocksRequest | ReplyName {
   stream.emit('data', bytes);
   parser.stop();
   return stream.rest > 0 ? 'failed' : parsed;
+}
+
+/** What a request of another command names as its destination, or the reply that says why not. */
+export function parseTarget(
+  request: Uint8Array,
+): { readonly host: string; readonly port: number } | ReplyName {
+  const connect = Buffer.from(request);
+  connect[1] = COMMAND_CONNECT;
+  const parsed = parseRequest(connect);
+  if (typeof parsed === 'string') return parsed;
+  const { destination, port } = parsed;
+  // Spelt as in the header of a datagram.
+  const address = parseAddress(destination);
+  return { host: address ? formatAddress(address) : destination, port };
 }

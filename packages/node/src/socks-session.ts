@@ -1,5 +1,6 @@
 import { openTunnel, type Host, type Tunnel } from '@argyle/host';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Binder } from './binder.ts';
 import { CarriedSession } from './carried-session.ts';
 import type { Admission, ClientConnection } from './client-connection.ts';
@@ -7,6 +8,7 @@ import type { Seat } from './connection-table.ts';
 import type { Dialer } from './dialer.ts';
 import type { NodeCounters } from './node-counters.ts';
 import type { AuthenticationOptions, LimitOptions } from './options.ts';
+import type { NodeUdp } from './node-udp.ts';
 import { openRequest, type Asker } from './open-request.ts';
 import { LOGIN_ACCEPTED, LOGIN_REFUSED } from './socks-login.ts';
 import { encodeReply, type ReplyName } from './socks-reply.ts';
@@ -20,6 +22,7 @@ export interface SocksContext {
   readonly counters: NodeCounters;
   readonly dialer: Dialer;
   readonly binder: Binder;
+  readonly udp: Pick<NodeUdp, 'requests' | 'conventional'>;
   readonly methods: AuthenticationOptions['methods'];
   readonly limits: LimitOptions;
   /** A place for one more tunnel of that address, or why there is none. */
@@ -90,14 +93,34 @@ export class SocksSession {
     const request = await this.#stream.request(this.#context.limits.requestMs);
     if ('kind' in request) return this.#unfinished(request);
     this.#requested = true;
+    if (request.command === 'udp') return this.#associate(request, admission);
     const socket =
       request.command === 'bind'
         ? await this.#bind(request, admission)
         : await this.#open(request, admission);
-    if (!socket) return;
-    const { host, counters, limits, opened } = this.#context;
-    const { idleMs } = limits;
-    const tunnel = openTunnel(host, this.#connection.socket, socket, { idleMs });
+    if (socket) await this.#join(socket, this.#context.limits.idleMs);
+  }
+
+  /** RFC 1928 §7: the connection stays open as long as the association is wanted. */
+  async #associate({ port }: SocksRequest, { user }: Admission): Promise<void> {
+    const { udp, users, counters } = this.#context;
+    const { remoteAddress = '', localAddress = '' } = this.#connection.socket;
+    const granted = udp.conventional.open({
+      ...{ user, port, localAddress, address: remoteAddress },
+      groups: () => (user === undefined ? [] : users.groups(user)),
+      secured: this.#connection.lineage !== undefined,
+    });
+    if (typeof granted === 'string') {
+      return this.#refuse(granted === 'clear' ? 'not-allowed' : 'failed');
+    }
+    counters.replies.add(['succeeded']);
+    this.#connection.socket.write(encodeReply('succeeded', granted.endpoint));
+    await this.#join(granted.stream, Infinity);
+  }
+
+  async #join(far: Duplex, idleMs: number): Promise<void> {
+    const { host, counters, opened } = this.#context;
+    const tunnel = openTunnel(host, this.#connection.socket, far, { idleMs });
     opened(tunnel);
     const { reason } = await tunnel.closed;
     counters.tunnels.add([reason]);

@@ -8,4 +8,6 @@ export const Table = {
   claim: 3,
   /** By lineage, or by session id: one byte, kept as long as a session of it could live. */
   revoked: 4,
+  /** By association id (8): see secure-udp's `association-record.ts`. */
+  association: 5,
 } as const;

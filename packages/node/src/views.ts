@@ -1,5 +1,6 @@
 import type { Endpoint, Host } from '@argyle/host';
 import type { ReplicaStatus, SharedCache } from '@argyle/replica';
+import type { AssociationStore } from './association-store.ts';
 import type { WaitingBind } from './binder.ts';
 import { wallTime } from './hold.ts';
 import { decodeLoginRecord } from './login-record.ts';
@@ -77,6 +78,41 @@ export function bindsView(
     user,
     expected,
     ageSeconds: seconds(now - since),
+  }));
+}
+
+export interface AssociationRow {
+  /** The beginning of its id, and of its lineage. */
+  readonly association: string;
+  readonly lineage: string;
+  readonly user: string | undefined;
+  readonly suite: string;
+  /** The node that serves it; empty before the first payload. */
+  readonly owner: string;
+  /** From which the owner sends; 0 before the first payload. */
+  readonly outgoingPort: number;
+  /** The only target, if it may have no other. */
+  readonly target: string | undefined;
+  readonly expiresInSeconds: number;
+}
+
+/** The cluster's associations as this node holds them: never their secrets. */
+export function associationsView(
+  host: Host,
+  store: AssociationStore,
+  limit: number,
+): readonly AssociationRow[] {
+  const now = wallTime(host);
+  return store.list(limit).map(({ id, record, expiresAt }) => ({
+    association: shortened(Buffer.from(id, 'hex')),
+    lineage: shortened(record.lineage),
+    user: record.user === '' ? undefined : record.user,
+    suite: record.suite,
+    owner: record.owner,
+    outgoingPort: record.outgoingPort,
+    target:
+      record.target && formatEndpoint({ address: record.target.host, port: record.target.port }),
+    expiresInSeconds: seconds(expiresAt - now),
   }));
 }
 

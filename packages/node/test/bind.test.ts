@@ -38,7 +38,7 @@ async function node(t: Test, { rules = [ALLOW_LOOPBACK], bind, limits }: Changes
       methods: ['none', 'password'],
       users: userList(['ada', 'correct', 'staff'], ['bob', 'horse']),
     },
-    socks: { plainFrom: ['127.0.0.0/8'], bind: { ...base.socks.bind, ...bind } },
+    socks: { ...base.socks, plainFrom: ['127.0.0.0/8'], bind: { ...base.socks.bind, ...bind } },
     limits: { ...base.limits, ...limits },
   });
 }

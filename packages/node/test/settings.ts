@@ -49,6 +49,11 @@ export function settings(pki: Pki, name = 'node-1'): NodeOptions {
     socks: {
       plainFrom: [],
       bind: { waitMs: 10_000, addresses: [], ports: undefined, waiting: 8, waitingPerAddress: 4 },
+      udp: {
+        ...{ clear: false, addresses: [], filtering: 'address-dependent', ports: undefined },
+        ...{ destinations: 64, associations: 64, associationsPerAddress: 32, idleMs: 60_000 },
+        ...{ datagramBytes: 1_452, suite: 'aes-128-gcm', replay: 'drop', graceMs: 60_000 },
+      },
     },
     limits: {
       connections: 100,

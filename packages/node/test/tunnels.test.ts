@@ -58,7 +58,7 @@ t.test('one connection serves request after request, refused ones among them', a
     client.chunk();
     t.strictSame(await next(), ['end', tunnel, '']);
     t.equal(await client.open('10.0.0.1', 80), 2);
-    t.equal(await client.open('127.0.0.1', 80, 3), 7);
+    t.equal(await client.open('127.0.0.1', 80, 9), 7);
   }
   await until(() => count('tunnels_total', { end: 'ended' }) === 3);
   t.equal(count('tls_handshakes_total'), 1);

@@ -124,16 +124,7 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
     authentication: { methods: said.authentication.methods, users: files.users },
     rules: said.rules,
     protectedEndpoints: [said.admin, ...said.protected.flat()],
-    socks: {
-      plainFrom: socks.plainFrom,
-      bind: {
-        waitMs: socks.bind.wait,
-        addresses: socks.bind.addresses,
-        ports: socks.bind.ports,
-        waiting: socks.bind.waiting,
-        waitingPerAddress: socks.bind.waitingPerAddress,
-      },
-    },
+    socks: toSocks(socks),
     limits: {
       connections: limits.connections,
       connectionsPerAddress: limits.connectionsPerAddress,
@@ -143,6 +134,33 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
       connectMs: limits.connect,
       idleMs: limits.idle,
       drainMs: limits.drain,
+    },
+  };
+}
+
+function toSocks(socks: z.output<typeof nodeSchema>['socks']): NodeOptions['socks'] {
+  return {
+    plainFrom: socks.plainFrom,
+    bind: {
+      waitMs: socks.bind.wait,
+      addresses: socks.bind.addresses,
+      ports: socks.bind.ports,
+      waiting: socks.bind.waiting,
+      waitingPerAddress: socks.bind.waitingPerAddress,
+    },
+    udp: {
+      clear: socks.udp.clear,
+      addresses: socks.udp.addresses,
+      filtering: socks.udp.filtering,
+      ports: socks.udp.ports,
+      destinations: socks.udp.destinations,
+      associations: socks.udp.associations,
+      associationsPerAddress: socks.udp.associationsPerAddress,
+      idleMs: socks.udp.idle,
+      datagramBytes: socks.udp.datagram,
+      suite: socks.udp.suite,
+      replay: socks.udp.replay,
+      graceMs: socks.udp.grace,
     },
   };
 }

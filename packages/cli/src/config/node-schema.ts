@@ -114,6 +114,31 @@ export const nodeSchema = z.strictObject({
           waitingPerAddress: count(1, 65_535).prefault(32),
         })
         .prefault({}),
+      udp: z
+        .strictObject({
+          clear: yesNo().prefault(false),
+          addresses: list(ownAddress()).refine(oneOfEachFamily, 'one address of each family'),
+          filtering: choice(
+            'endpoint-independent',
+            'address-dependent',
+            'address-and-port-dependent',
+          ).prefault('address-dependent'),
+          ports: portRange().optional(),
+          destinations: count(1, 65_536).prefault(1_024),
+          associations: count(1, 1_000_000).prefault(4_096),
+          associationsPerAddress: count(1, 1_000_000).prefault(1_024),
+          idle: duration('10s', '7d').prefault('5m'),
+          datagram: size('576B', '65507B').prefault('1452B'),
+          suite: choice(
+            'aes-128-gcm',
+            'aes-256-gcm',
+            'chacha20-poly1305',
+            'aes-128-cbc-hmac-sha256',
+          ).prefault('aes-128-gcm'),
+          replay: choice('drop', 'warn', 'end').prefault('drop'),
+          grace: duration('10s', '1h').prefault('60s'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   log: z

@@ -194,6 +194,36 @@ const CASES: readonly Wrong[] = [
     told: 'node-1.yaml:13: socks.waiting: found an unknown key, wanted it as "socks.bind.waiting"',
   },
   {
+    title: 'a filtering that nobody has defined',
+    spoil: addToNode('socks: { udp: { filtering: open } }'),
+    told: 'node-1.yaml:13: socks.udp.filtering: found "open", wanted one of endpoint-independent, address-dependent, address-and-port-dependent',
+  },
+  {
+    title: 'a suite of secure UDP that is none',
+    spoil: addToNode('socks: { udp: { suite: aes-256-cbc } }'),
+    told: 'node-1.yaml:13: socks.udp.suite: found "aes-256-cbc", wanted one of aes-128-gcm, aes-256-gcm, chacha20-poly1305, aes-128-cbc-hmac-sha256',
+  },
+  {
+    title: 'a datagram that no network carries',
+    spoil: addToNode('socks: { udp: { datagram: 64KiB } }'),
+    told: 'node-1.yaml:13: socks.udp.datagram: found "64KiB", wanted a size from 576B to 65507B, such as 1400B, 16KiB or 64MiB',
+  },
+  {
+    title: 'a grace that outlives the day',
+    spoil: addToNode('socks: { udp: { grace: 2d } }'),
+    told: 'node-1.yaml:13: socks.udp.grace: found "2d", wanted a duration from 10s to 1h, such as 250ms, 10s or 1h',
+  },
+  {
+    title: 'ports of UDP the wrong way round',
+    spoil: addToNode('socks: { udp: { ports: 30000-20000 } }'),
+    told: 'node-1.yaml:13: socks.udp.ports: found "30000-20000", wanted a port such as 443 or a range such as 8000-8999',
+  },
+  {
+    title: 'a key of UDP in another place',
+    spoil: addToNode('socks: { filtering: address-dependent }'),
+    told: 'node-1.yaml:13: socks.filtering: found an unknown key, wanted it as "socks.udp.filtering"',
+  },
+  {
     title: 'no way to log in',
     spoil: inNode('  users: users.yaml', '  users: users.yaml\n  methods: []'),
     told: 'node-1.yaml:13: authentication.methods: found a list, wanted at least one method',

@@ -1,0 +1,59 @@
+import { DatagramSocket, type Endpoint } from '@argyle/host';
+import { detectRecord } from '@argyle/secure-udp';
+import type { UdpCounters } from './udp-counters.ts';
+
+export interface UdpFrontHandlers {
+  secure(bytes: Buffer, from: Endpoint): void;
+  conventional(bytes: Buffer, from: Endpoint): void;
+}
+
+/** Bursts of all clients wait there while JavaScript is busy. */
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** The node's UDP port: one for secure and for conventional clients (FIG. 3B). */
+export class UdpFront {
+  readonly #counters: UdpCounters;
+  readonly #handlers: UdpFrontHandlers;
+  #sockets: readonly DatagramSocket[] = [];
+  #closed = false;
+
+  constructor(counters: UdpCounters, handlers: UdpFrontHandlers) {
+    this.#counters = counters;
+    this.#handlers = handlers;
+  }
+
+  /** Where TCP listens, which on `::` means both families. Rejects with the system's error. */
+  async listen({ address, port }: Endpoint): Promise<void> {
+    const addresses = address === '::' ? ['::', '0.0.0.0'] : [address];
+    for (const own of addresses) {
+      const socket = await DatagramSocket.open(
+        { address: own, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES },
+        {
+          datagram: (bytes, from) => this.#handle(bytes, from),
+          unsent: () => (this.#counters.unsent += 1),
+        },
+      );
+      if (this.#closed) socket.close();
+      else this.#sockets = [...this.#sockets, socket];
+    }
+  }
+
+  /** The bytes must not change any more. */
+  send(bytes: Uint8Array, to: Endpoint): void {
+    const [first, second] = this.#sockets;
+    const ipv4 = second !== undefined && !to.address.includes(':');
+    (ipv4 ? second : first)?.send(bytes, to);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#sockets) socket.close();
+  }
+
+  #handle(bytes: Buffer, from: Endpoint): void {
+    const kind = detectRecord(bytes);
+    this.#counters.arrived[kind] += 1;
+    if (kind === 'secure') this.#handlers.secure(bytes, from);
+    else if (kind === 'conventional') this.#handlers.conventional(bytes, from);
+  }
+}
