@@ -27,10 +27,14 @@ interface ClientView {
   readonly address: string;
   readonly why: string;
   readonly nodes: readonly ClientNode[];
+  readonly udp: ClientUdp;
 }
 
 /** An address at which a client looks for a node. */
 export type ClientNode = z.output<typeof clientNode>;
+
+/** What a client's datagrams go by. */
+export type ClientUdp = z.output<typeof clientUdp>;
 
 const ANSWER_MS = 3_000;
 
@@ -47,11 +51,18 @@ const clientNode = z.object({
   state: z.string(),
   delayMs: z.number().nullable(),
 });
+const clientUdp = z.object({
+  associations: z.number(),
+  overTls: z.number(),
+  blocked: z.boolean(),
+  nodes: z.array(z.object({ address: z.string(), used: z.number(), standby: z.number() })),
+});
 const clientCluster = z.object({
   node: z.string(),
   address: z.string(),
   reason: z.string(),
   nodes: z.array(clientNode),
+  udp: clientUdp,
 });
 
 /** Never rejects: what does not answer, or answers something else, is silent. */

@@ -56,6 +56,10 @@ t.test('what the arguments lack or have too much ends with 2', async (t) => {
       /unknown option '--confg'\n\(Did you mean --config\?\)/,
     ],
     [['node', '--config', 'x', '--log-level', 'loud'], /Allowed choices are debug, info/],
+    [
+      ['client', '--config', 'x', '--forward', 'udp:5300'],
+      /'udp:5300' is invalid. Wanted udp or tcp/,
+    ],
     [['init', '--nodes', 'many'], /the number of nodes: found "many", wanted a whole number/],
     [['init', '--port-base', '70000'], /--port-base: found "70000", wanted a whole number/],
     [['init', '--containers', '--nodes', '3'], /cannot be used with/],
@@ -67,7 +71,7 @@ t.test('what the arguments lack or have too much ends with 2', async (t) => {
   ];
   const home = folder(t);
   for (const [args, told] of cases) {
-    const takesHome = !['nod', 'node'].includes(args[0] ?? '');
+    const takesHome = !['nod', 'node', 'client'].includes(args[0] ?? '');
     const { code, err } = await argyle(t, [...args, ...(takesHome ? ['--home', home] : [])]);
     t.equal(code, 2, args.join(' '));
     t.match(err, told);

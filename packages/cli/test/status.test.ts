@@ -44,12 +44,21 @@ t.test('of a client it tells the node in use and why, and where it looks for nod
           delayMs: 0.8123,
         },
       ],
+      udp: {
+        associations: 3,
+        overTls: 1,
+        blocked: true,
+        nodes: [{ address: '192.0.2.2:11080', used: 2, standby: 1 }],
+      },
     },
   });
   const { code, out } = await argyle(t, ['status', '--admin', url]);
   t.equal(code, 0);
   const { host } = new URL(url);
   t.match(out, `${host} uses node:11080 (192.0.2.2): fastest: 0.8 ms against 1.2 ms\n`);
+  const ways = '2 at 192.0.2.2:11080 (standby for 1), 1 over TLS';
+  t.match(out, `${host} has 3 associations of UDP: ${ways}\n`);
+  t.match(out, `${host}: no node answers over UDP\n`);
   t.match(out, /^node:11080 \(192\.0\.2\.1\) +failed$/m);
   t.match(out, /^node:11080 \(192\.0\.2\.2\) +reached +0\.8 ms +in use$/m);
 });

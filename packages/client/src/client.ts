@@ -5,6 +5,7 @@ import { Associations } from './associations.ts';
 import { Cluster } from './cluster.ts';
 import { Counters } from './counters.ts';
 import { ClientError } from './errors.ts';
+import { forwardLabel } from './forward-log.ts';
 import { endpointLabel } from './label.ts';
 import type { ClientOptions } from './options.ts';
 import { CREDENTIAL_BYTES_MAX } from './socks-dialogue.ts';
@@ -30,6 +31,7 @@ export class Client {
   /** Throws a ClientError `configuration` when the options cannot work. */
   constructor(host: Host, log: Log, options: ClientOptions, resolve: Resolve) {
     this.#options = options;
+    checkForwards(options);
     this.#listening = options.listen;
     const secureContext = secure(options);
     const counters = this.#counters;
@@ -105,6 +107,19 @@ export class Client {
       associations: this.#associations.status,
       forwards: this.#forwards,
     };
+  }
+}
+
+/** Two cannot have one port; 0 stands for another one each time. */
+function checkForwards({ listen, forwards }: ClientOptions): void {
+  const taken = new Set([`tcp ${endpointLabel(listen)}`]);
+  for (const forward of forwards) {
+    const place = `${forward.protocol} ${endpointLabel(forward.listen)}`;
+    if (taken.has(place)) {
+      const message = `${forwardLabel(forward)}: its port is used twice; check \`forwards\``;
+      throw new ClientError('configuration', message);
+    }
+    if (forward.listen.port !== 0) taken.add(place);
   }
 }
 

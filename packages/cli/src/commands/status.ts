@@ -2,7 +2,7 @@ import { formatEndpoint } from '../config/address.ts';
 import { CliError } from '../exit-code.ts';
 import { clientAddresses, nodeAddresses } from '../home-addresses.ts';
 import { Home, nodeName } from '../home.ts';
-import { inspect, type Inspection } from '../inspection.ts';
+import { inspect, type ClientUdp, type Inspection } from '../inspection.ts';
 import { table } from '../table.ts';
 
 export interface StatusOptions {
@@ -106,7 +106,31 @@ function shown(findings: readonly Finding[]): string {
     if (finding.kind !== 'client') return [];
     return [`${finding.label} uses ${finding.node}: ${finding.why}`];
   });
-  return [table(head, rows), ...reasons, ...elsewhere(findings)].join('\n');
+  const datagrams = findings.flatMap((finding) =>
+    finding.kind === 'client' ? told(finding.label, finding.udp, findings) : [],
+  );
+  return [table(head, rows), ...reasons, ...datagrams, ...elsewhere(findings)].join('\n');
+}
+
+/** Which ways a client's associations of UDP go; nothing of a client that has none. */
+function told(
+  client: string,
+  { associations, overTls, blocked, nodes }: ClientUdp,
+  findings: readonly Finding[],
+): readonly string[] {
+  const named = ({ address, used, standby }: ClientUdp['nodes'][number]) => {
+    const name = findings.find(({ listen }) => listen === address)?.label ?? address;
+    return `${used} at ${name}${standby > 0 ? ` (standby for ${standby})` : ''}`;
+  };
+  const ways = nodes.map(named);
+  if (overTls > 0) ways.push(`${overTls} over TLS`);
+  const are = associations === 1 ? 'association' : 'associations';
+  return [
+    ...(associations > 0
+      ? [`${client} has ${associations} ${are} of UDP: ${ways.join(', ')}`]
+      : []),
+    ...(blocked ? [`${client}: no node answers over UDP`] : []),
+  ];
 }
 
 /** Where clients look for nodes, as far as that is not in the rows above. */
