@@ -104,6 +104,8 @@ export class Association {
     link.keep((exported) => this.#machine.adoptionProof(exported), {
       payload: (bytes) => this.#handleTlsPayload(bytes),
       heardAt: () => this.#heardAt,
+      // Its node may be dead: a PROBE finds out before the next payload does.
+      lost: () => this.#input((now) => this.#machine.handleDoubt(now)),
       adopted: () => {
         context.counters.adoptions += 1;
         if (!this.#reachable) context.reach(false);

@@ -32,6 +32,8 @@ export interface LinkHandlers {
   payload(payload: Buffer): void;
   /** Monotonic time of the last record of a node: it keeps the association alive. */
   heardAt(): number;
+  /** The connection broke; another is being made. */
+  lost(): void;
   adopted(): void;
   /** The association is over; once. */
   over(reason: LinkEnd): void;
@@ -162,6 +164,7 @@ export class ControlLink {
     if (control !== this.#control) return;
     this.#control = undefined;
     this.#begin();
+    this.#handlers?.lost();
   }
 
   #begin(): void {

@@ -40,6 +40,13 @@ t.test('a node that is killed loses nothing, and its association goes on elsewhe
   await until(() => other.udp.endedByClient.length === 1);
 });
 
+t.test('a killed node is left before the next payload', async (t) => {
+  const { owner, client, moves } = await served(t);
+  await owner.kill('reset');
+  await until(() => moves('refused') === 1);
+  t.equal(metric(client, 'client_datagrams_total', { direction: 'to_cluster' }), 1);
+});
+
 t.test('a killed node is noticed by its datagrams alone', async (t) => {
   const { owner, other, peer, at, moves, adoptions } = await served(t);
   owner.udp.kill();

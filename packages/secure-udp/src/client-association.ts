@@ -132,6 +132,11 @@ export class ClientAssociation {
     this.#input(now, () => this.#nodes.refused(endpoint, now));
   }
 
+  /** Something else speaks against the node in use, such as a connection that broke. */
+  handleDoubt(now: number): void {
+    this.#input(now, () => this.#nodes.doubt(now));
+  }
+
   handleDeadline(now: number): void {
     this.#input(now, () => undefined);
   }

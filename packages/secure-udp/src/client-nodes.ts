@@ -94,6 +94,12 @@ export class ClientNodes {
     }
   }
 
+  /** Asks the node in use for a sign of life. */
+  doubt(now: number): void {
+    const { current } = this.#candidates;
+    if (current) this.#probe(current, now);
+  }
+
   /** A valid record of the node's came. */
   heard(epoch: ClientEpoch, now: number): void {
     if (this.#silence.heard(epoch, now)) this.#options.counters.hasty += 1;
