@@ -22,7 +22,7 @@ export interface ControlContext {
 }
 
 /**
- * `gone`: no node knows the association any more, or it is another user's. `grace`: no node could
+ * `gone`: nodes do not know the association any more, or it is another user's. `grace`: none could
  * be asked for as long as the association lives without a control connection.
  */
 export type LinkEnd = EndReason | 'gone' | 'grace';
@@ -46,6 +46,8 @@ const GONE: ReadonlySet<number> = new Set([0x02, 0x05]);
 /** Between attempts at an adoption, doubled. */
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 2_000;
+/** In a row: one node alone may not have heard of the association yet. */
+const REFUSALS_BELIEVED = 3;
 /** A node may be lost between its answer and its grant. */
 const OPENINGS_MAX = 3;
 
@@ -65,6 +67,7 @@ export class ControlLink {
   #cancelRetry: Cancel | undefined;
   #lostAt = -Infinity;
   #tries = 0;
+  #refusals = 0;
   #closed = false;
 
   /**
@@ -171,6 +174,7 @@ export class ControlLink {
     if (this.#closed || this.#adopting || this.#cancelRetry) return;
     this.#lostAt = this.#context.host.now();
     this.#tries = 0;
+    this.#refusals = 0;
     this.#adopt();
   }
 
@@ -193,7 +197,8 @@ export class ControlLink {
           if (this.#closed || reply.code !== SUCCEEDED) tunnel.abort();
           if (this.#closed) return undefined;
           if (reply.code === SUCCEEDED) return this.#adopted(tunnel);
-          return GONE.has(reply.code) ? this.#over('gone') : this.#again();
+          if (GONE.has(reply.code)) this.#refusals += 1;
+          return this.#refusals < REFUSALS_BELIEVED ? this.#again() : this.#over('gone');
         },
         () => this.#again(),
       )

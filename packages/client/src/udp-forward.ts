@@ -92,7 +92,9 @@ export class UdpForward {
     const key = `${from.address} ${from.port}`;
     const flow = this.#flows.get(key) ?? this.#begin(key, from);
     if (!flow) return this.#refuse('target');
-    const bytes = Buffer.concat([this.#header, data]);
+    const bytes = Buffer.allocUnsafe(this.#header.length + data.length);
+    bytes.set(this.#header);
+    bytes.set(data, this.#header.length);
     if (flow.association) return flow.association.send(bytes);
     flow.waiting.push(bytes);
     if (flow.waiting.length <= WAITING_MAX) return;

@@ -107,6 +107,21 @@ t.test('an association that no node knows any more ends its connection', async (
   t.equal(other.udp.adoptions + owner.udp.adoptions, 0);
 });
 
+t.test('a node that has not heard of the association yet does not end it', async (t) => {
+  const { owner, nodes, adoptions, peer, at } = await served(t);
+  const { records } = owner.options.cluster;
+  const known = [...records];
+  records.clear();
+  for (const { udp } of nodes) for (const { tunnel } of udp.controls) tunnel.abort();
+  const asked = () => nodes.flatMap(({ requests }) => requests).filter(([, kind]) => kind === 0x84);
+  await until(() => asked().length > 0);
+  for (const [id, record] of known) records.set(id, record);
+  await until(() => adoptions() === 1);
+  peer.sendWithHeader('second', at);
+  await peer.hears('second');
+  t.equal(asked().length, 2);
+});
+
 t.test('without any node it lasts for its grace, and no longer', async (t) => {
   const nodes = await startNodes(t, PORTS);
   for (const { udp } of nodes) udp.graceMs = 200;
