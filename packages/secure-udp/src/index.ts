@@ -29,5 +29,5 @@ export {
   UdpCommand,
 } from './control.ts';
 export type { ControlMessage, Grant, UdpRequest } from './control.ts';
-export { decodeSocksDatagram, encodeSocksDatagram } from './socks-datagram.ts';
+export { decodeSocksDatagram, encodeSocksDatagram, socksHeaderBytes } from './socks-datagram.ts';
 export type { SocksDatagram, SocksDatagramFault } from './socks-datagram.ts';

@@ -32,6 +32,22 @@ const LAST_FRAGMENT = 0x80;
 const AddressType = { ipv4: 1, name: 3, ipv6: 4 } as const;
 const NAME_BYTES_MAX = 255;
 
+/**
+ * Of the header alone: DATA follows. For whoever only passes a datagram on, and need not read its
+ * destination each time.
+ */
+export function socksHeaderBytes(bytes: Uint8Array): number | SocksDatagramFault {
+  if (bytes.length < FIXED_BYTES + 2) return 'truncated';
+  if (bytes[0] !== 0 || bytes[1] !== 0) return 'reserved';
+  const type = bytes[FIXED_BYTES];
+  let sizeBytes = FIXED_BYTES + PORT_BYTES;
+  if (type === AddressType.ipv4) sizeBytes += 5;
+  else if (type === AddressType.ipv6) sizeBytes += 17;
+  else if (type === AddressType.name) sizeBytes += 2 + (bytes[FIXED_BYTES + 1] ?? 0);
+  else return 'address-type';
+  return bytes.length < sizeBytes ? 'truncated' : sizeBytes;
+}
+
 /** A whole one, or a fragment. */
 export function decodeSocksDatagram(bytes: Buffer): SocksDatagram | SocksDatagramFault {
   if (bytes.length < FIXED_BYTES + 2) return 'truncated';

@@ -1,5 +1,9 @@
 import t from 'tap';
-import { decodeSocksDatagram, encodeSocksDatagram } from '../src/socks-datagram.ts';
+import {
+  decodeSocksDatagram,
+  encodeSocksDatagram,
+  socksHeaderBytes,
+} from '../src/socks-datagram.ts';
 
 const DATA = Buffer.from('data');
 
@@ -19,6 +23,8 @@ t.test('what is written is read', async (t) => {
   for (const host of ['192.0.2.1', '2001:db8:0:0:0:0:0:1', 'example.org', 'x'.repeat(255)]) {
     const read = decodeSocksDatagram(encodeSocksDatagram(host, 65_535, DATA));
     t.same(read, { fragment: 0, last: false, host, port: 65_535, data: DATA });
+    const bytes = encodeSocksDatagram(host, 65_535, DATA);
+    t.equal(socksHeaderBytes(bytes), bytes.length - DATA.length);
   }
   t.throws(() => encodeSocksDatagram('x'.repeat(256), 1, DATA), RangeError);
 });
@@ -35,15 +41,19 @@ t.test('what is cut short, or of no known kind, is refused at every byte', async
   for (const host of ['192.0.2.1', '2001:db8::1', 'example.org']) {
     const whole = encodeSocksDatagram(host, 53, Buffer.alloc(0));
     for (let size = 0; size < whole.length; size += 1) {
-      t.equal(decodeSocksDatagram(whole.subarray(0, size)), 'truncated', `${host}, ${size} bytes`);
+      const cut = whole.subarray(0, size);
+      t.equal(decodeSocksDatagram(cut), 'truncated', `${host}, ${size} bytes`);
+      t.equal(socksHeaderBytes(cut), 'truncated');
     }
   }
   const reserved = encodeSocksDatagram('192.0.2.1', 53, DATA);
   reserved[1] = 1;
   t.equal(decodeSocksDatagram(reserved), 'reserved');
+  t.equal(socksHeaderBytes(reserved), 'reserved');
   for (const type of [0, 2, 5, 255]) {
     const other = encodeSocksDatagram('192.0.2.1', 53, DATA);
     other[3] = type;
     t.equal(decodeSocksDatagram(other), 'address-type');
+    t.equal(socksHeaderBytes(other), 'address-type');
   }
 });
