@@ -15,7 +15,7 @@ import type { UdpOptions } from './options.ts';
 import type { SecureAssociations } from './secure-associations.ts';
 import type { ReplyName } from './socks-reply.ts';
 import { parseTarget } from './socks-request.ts';
-import type { UdpRelays } from './udp-relay.ts';
+import type { UdpRelays } from './udp-relays.ts';
 
 /** Whoever asks, on a connection of our client. */
 export interface AssociationAsker {

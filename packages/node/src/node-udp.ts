@@ -12,7 +12,7 @@ import type { RuleBook } from './rule-book.ts';
 import { SecureAssociations } from './secure-associations.ts';
 import { UdpCounters } from './udp-counters.ts';
 import { UdpFront } from './udp-front.ts';
-import { UdpRelays } from './udp-relay.ts';
+import { UdpRelays } from './udp-relays.ts';
 import type { Users } from './users.ts';
 
 export interface NodeUdpContext {
@@ -60,7 +60,7 @@ export class NodeUdp {
       associations: this.secure,
     });
     this.conventional = new ConventionalAssociations({
-      ...{ host, options, send, relays: this.#relays, counters: udp },
+      ...{ host, log, options, send, relays: this.#relays, counters: udp },
     });
   }
 
@@ -73,14 +73,22 @@ export class NodeUdp {
   close(): void {
     this.requests.close();
     this.secure.close();
+    this.#relays.close();
     this.#front.close();
   }
 
   metrics(): readonly MetricFamily[] {
     const { udp, associations } = this.#counters;
+    const drops = this.#front.kernelDrops;
     return [
       ...udp.families(),
       ...associations.families(this.secure.machine, this.secure.controls),
+      {
+        name: 'udp_kernel_drops_total',
+        help: 'Datagrams at the UDP port that the system threw away because nobody read them in time.',
+        type: 'counter',
+        values: drops === undefined ? [] : [{ labels: {}, value: drops }],
+      },
       gauge('udp_conventional', 'Conventional associations.', this.conventional.size),
       gauge('udp_relays', 'Associations with a way to targets here.', this.#relays.size),
     ];

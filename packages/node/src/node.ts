@@ -15,7 +15,14 @@ import { RuleBook } from './rule-book.ts';
 import { SocksSession } from './socks-session.ts';
 import { TlsFront } from './tls-front.ts';
 import { Tunnels } from './tunnels.ts';
-import { associationsView, bindsView, cacheView, clusterView, sessionsView } from './views.ts';
+import {
+  associationsView,
+  conventionalView,
+  bindsView,
+  cacheView,
+  clusterView,
+  sessionsView,
+} from './views.ts';
 
 export interface NodeDependencies {
   readonly host: Host;
@@ -34,6 +41,9 @@ export interface Readiness {
   /** Why not, as a sentence; empty when ready. */
   readonly reason: string;
 }
+
+/** Of ports that the system chooses. */
+const PORT_TRIES = 8;
 
 type State = 'new' | 'joining' | 'serving' | 'draining' | 'stopped';
 
@@ -119,8 +129,7 @@ export class Node {
   async start(): Promise<void> {
     this.#state = 'joining';
     await this.#join();
-    const endpoint = await this.#front.listen();
-    await this.#listenUdp(endpoint);
+    const endpoint = await this.#listen();
     if (this.#stopped()) {
       this.#front.close();
       this.#udp.close();
@@ -212,19 +221,27 @@ export class Node {
       bindsView(this.#host, this.#binder.waiting, limit),
     associations: ({ limit }: { readonly limit: number }) =>
       associationsView(this.#host, this.#udp.store, limit),
+    conventional: ({ limit }: { readonly limit: number }) =>
+      conventionalView(this.#host, this.#udp.conventional.open, limit),
   };
 
   #stopped(): boolean {
     return this.#state === 'stopped';
   }
 
-  async #listenUdp(endpoint: Endpoint): Promise<void> {
-    try {
-      await this.#udp.listen(endpoint);
-    } catch (cause) {
-      this.#front.close();
-      const why = cause instanceof Error ? cause.message : 'unknown';
-      throw new NodeError('listen', `cannot listen for UDP: ${why}`, { cause });
+  /** TCP and UDP have one port. What the system chose for TCP may not be free for UDP. */
+  async #listen(): Promise<Endpoint> {
+    for (let tries = 1; ; tries += 1) {
+      const endpoint = await this.#front.listen();
+      try {
+        await this.#udp.listen(endpoint);
+        return endpoint;
+      } catch (cause) {
+        this.#front.close();
+        if (this.#options.listen.port === 0 && tries < PORT_TRIES) continue;
+        const why = cause instanceof Error ? cause.message : 'unknown';
+        throw new NodeError('listen', `cannot listen for UDP: ${why}`, { cause });
+      }
     }
   }
 

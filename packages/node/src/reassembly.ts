@@ -1,67 +1,88 @@
-import type { SocksDatagram } from '@argyle/secure-udp';
+/**
+ * Fragments of one association's datagrams (RFC 1928 §7). They are joined in order alone: a gap, a
+ * step back or another destination abandons all that was kept, and so does a datagram that is
+ * whole, since its number is below any other. The first fragment always begins anew, or what is
+ * left of an earlier datagram would be joined to the rest of the next.
+ */
 
-/** RFC 1928 §7: no less than 5 s. */
-const LIFE_MS = 5_000;
-/** A UDP datagram over IPv4 has no more. */
-const DATA_BYTES_MAX = 65_507;
-
-/** `dropped`: so many fragments that will never be whole. */
-export interface Reassembled {
-  readonly whole: Pick<SocksDatagram, 'host' | 'port' | 'data'> | undefined;
-  readonly dropped: number;
+export interface Fragment {
+  /** From 1. */
+  readonly position: number;
+  readonly last: boolean;
+  /** ATYP, DST.ADDR and DST.PORT. */
+  readonly destination: Uint8Array;
+  readonly data: Uint8Array;
 }
 
-/**
- * The reassembly queue of one association (RFC 1928 §7): fragments are put together in their order,
- * and what comes out of it abandons all that came before, as time does. Time goes in; one deadline
- * comes out.
- */
+/** RFC 1928 §7: no less. */
+export const REASSEMBLY_MS = 5_000;
+/** The most that UDP carries. */
+const JOINED_BYTES_MAX = 65_507;
+
+interface Sequence {
+  readonly destination: Buffer;
+  readonly parts: Buffer[];
+  sizeBytes: number;
+  /** When its first fragment came. */
+  readonly since: number;
+}
+
+/** The reassembly queue of one association. Nothing is kept beyond `deadline`. */
 export class Reassembly {
-  #host = '';
-  #port = 0;
-  #parts: Buffer[] = [];
-  #sizeBytes = 0;
-  #deadline = Infinity;
+  readonly #dropped: (fragments: number) => void;
+  #sequence: Sequence | undefined;
 
-  /** When to call `expire`. */
+  /** `dropped` is told of fragments that led to nothing. */
+  constructor(dropped: (fragments: number) => void) {
+    this.#dropped = dropped;
+  }
+
   get deadline(): number {
-    return this.#deadline;
+    return this.#sequence ? this.#sequence.since + REASSEMBLY_MS : Infinity;
   }
 
-  /** A fragment, which is copied. */
-  handle(fragment: SocksDatagram, now: number): Reassembled {
-    let dropped = this.expire(now);
-    const next = this.#parts.length + 1;
-    const same = fragment.host === this.#host && fragment.port === this.#port;
-    if (fragment.fragment !== 1 && (fragment.fragment !== next || !same)) {
-      return { whole: undefined, dropped: dropped + this.#abandon() + 1 };
+  /** Copies what it keeps. The joined data, once it is whole. */
+  handle(fragment: Fragment, now: number): Buffer | undefined {
+    const { position, last, destination, data } = fragment;
+    this.handleDeadline(now);
+    if (position === 1) this.#begin(destination, now);
+    const sequence = this.#sequence;
+    if (!sequence || position === 0 || isRepeated(sequence, fragment)) {
+      this.#dropped(1);
+      return undefined;
     }
-    if (fragment.fragment === 1) dropped += this.#abandon();
-    this.#sizeBytes += fragment.data.length;
-    if (this.#sizeBytes > DATA_BYTES_MAX) {
-      return { whole: undefined, dropped: dropped + this.#abandon() + 1 };
+    const follows = position === sequence.parts.length + 1;
+    const fits = sequence.sizeBytes + data.length <= JOINED_BYTES_MAX;
+    if (!follows || !fits || !sequence.destination.equals(destination)) {
+      this.abandon();
+      this.#dropped(1);
+      return undefined;
     }
-    if (this.#parts.length === 0) this.#deadline = now + LIFE_MS;
-    this.#host = fragment.host;
-    this.#port = fragment.port;
-    this.#parts.push(Buffer.from(fragment.data));
-    if (!fragment.last) return { whole: undefined, dropped };
-    const { host, port } = fragment;
-    const data = Buffer.concat(this.#parts);
-    this.#abandon();
-    return { whole: { host, port, data }, dropped };
+    sequence.parts.push(Buffer.from(data));
+    sequence.sizeBytes += data.length;
+    if (!last) return undefined;
+    this.#sequence = undefined;
+    return Buffer.concat(sequence.parts);
   }
 
-  /** How many fragments are abandoned because their time is up. */
-  expire(now: number): number {
-    return now >= this.#deadline ? this.#abandon() : 0;
+  handleDeadline(now: number): void {
+    if (now >= this.deadline) this.abandon();
   }
 
-  #abandon(): number {
-    const abandoned = this.#parts.length;
-    this.#parts = [];
-    this.#sizeBytes = 0;
-    this.#deadline = Infinity;
-    return abandoned;
+  /** What was kept leads to nothing: a whole datagram has come, or none will. */
+  abandon(): void {
+    if (!this.#sequence) return;
+    this.#dropped(this.#sequence.parts.length);
+    this.#sequence = undefined;
   }
+
+  #begin(destination: Uint8Array, since: number): void {
+    this.abandon();
+    this.#sequence = { destination: Buffer.from(destination), parts: [], sizeBytes: 0, since };
+  }
+}
+
+/** A network doubles datagrams. */
+function isRepeated({ parts }: Sequence, { position, data }: Fragment): boolean {
+  return position === parts.length && parts.at(-1)?.equals(data) === true;
 }

@@ -3,7 +3,8 @@ import { NodeAssociations, type EndReason, type NodeEvent } from '@argyle/secure
 import type { AssociationCounters } from './association-counters.ts';
 import type { AssociationStore } from './association-store.ts';
 import { ControlConnection } from './control-connection.ts';
-import type { UdpRelay, UdpRelays } from './udp-relay.ts';
+import type { UdpRelay } from './udp-relay.ts';
+import type { UdpRelays } from './udp-relays.ts';
 import type { Users } from './users.ts';
 
 export interface SecureAssociationsContext {

@@ -105,7 +105,7 @@ export class SocksSession {
   async #associate({ port }: SocksRequest, { user }: Admission): Promise<void> {
     const { udp, users, counters } = this.#context;
     const { remoteAddress = '', localAddress = '' } = this.#connection.socket;
-    const granted = udp.conventional.open({
+    const granted = udp.conventional.begin({
       ...{ user, port, localAddress, address: remoteAddress },
       groups: () => (user === undefined ? [] : users.groups(user)),
       secured: this.#connection.lineage !== undefined,

@@ -65,16 +65,21 @@ export class UdpCounters {
     { labels: ['reason'], known: REFUSALS.map((reason) => [reason]) },
   );
   readonly conventional = new Counter<
-    readonly ['opened' | 'clear' | 'limit' | 'address-limit' | 'ended' | 'idle']
+    readonly ['opened' | 'clear' | 'port' | 'limit' | 'address-limit' | 'ended' | 'idle']
   >(
     'udp_conventional_total',
-    'Conventional associations: opened, refused because they would be in clear or too many, and ' +
-      'ended by their connection or because they were idle.',
+    'Conventional associations: opened, ended, and those of them that were idle; refused because ' +
+      'they would be in clear, at the port of another, or too many.',
     {
       labels: ['event'],
-      known: [['opened'], ['clear'], ['limit'], ['address-limit'], ['ended'], ['idle']],
+      known: [['opened'], ['clear'], ['port'], ['limit'], ['address-limit'], ['ended'], ['idle']],
     },
   );
+
+  /** A datagram for a target that the system did not send. */
+  refuseUnsent(error: Error): void {
+    this.refused.add(['code' in error && error.code === 'EMSGSIZE' ? 'size' : 'network']);
+  }
 
   families(): readonly MetricFamily[] {
     const { toTargets, fromTargets, arrived } = this;

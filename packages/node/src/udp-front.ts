@@ -1,5 +1,6 @@
 import { DatagramSocket, type Endpoint } from '@argyle/host';
 import { detectRecord } from '@argyle/secure-udp';
+import { kernelDrops } from './kernel-drops.ts';
 import type { UdpCounters } from './udp-counters.ts';
 
 export interface UdpFrontHandlers {
@@ -22,20 +23,27 @@ export class UdpFront {
     this.#handlers = handlers;
   }
 
-  /** Where TCP listens, which on `::` means both families. Rejects with the system's error. */
+  /** What the system threw away before it was read; undefined where it does not tell. */
+  get kernelDrops(): number | undefined {
+    const drops = this.#sockets.flatMap(({ endpoint }) => kernelDrops(endpoint) ?? []);
+    return drops.length > 0 ? drops.reduce((sum, each) => sum + each) : undefined;
+  }
+
+  /**
+   * Where TCP listens, which on `::` means both families. Rejects with the system's error; it may
+   * be tried again then.
+   */
   async listen({ address, port }: Endpoint): Promise<void> {
     const addresses = address === '::' ? ['::', '0.0.0.0'] : [address];
-    for (const own of addresses) {
-      const socket = await DatagramSocket.open(
-        { address: own, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES },
-        {
-          datagram: (bytes, from) => this.#handle(bytes, from),
-          unsent: () => (this.#counters.unsent += 1),
-        },
-      );
-      if (this.#closed) socket.close();
-      else this.#sockets = [...this.#sockets, socket];
+    const sockets: DatagramSocket[] = [];
+    try {
+      for (const own of addresses) sockets.push(await this.#open({ address: own, port }));
+    } catch (error) {
+      for (const socket of sockets) socket.close();
+      throw error;
     }
+    this.#sockets = sockets;
+    if (this.#closed) this.close();
   }
 
   /** The bytes must not change any more. */
@@ -48,6 +56,16 @@ export class UdpFront {
   close(): void {
     this.#closed = true;
     for (const socket of this.#sockets) socket.close();
+  }
+
+  #open(own: Endpoint): Promise<DatagramSocket> {
+    return DatagramSocket.open(
+      { ...own, receiveBufferBytes: RECEIVE_BUFFER_BYTES },
+      {
+        datagram: (bytes, from) => this.#handle(bytes, from),
+        unsent: () => (this.#counters.unsent += 1),
+      },
+    );
   }
 
   #handle(bytes: Buffer, from: Endpoint): void {

@@ -1,271 +1,232 @@
-import { isIPv6 } from 'node:net';
 import { formatAddress, parseAddress, type Cancel, type Endpoint, type Host } from '@argyle/host';
-import { decodeSocksDatagram, encodeSocksDatagram, type SocksDatagram } from '@argyle/secure-udp';
+import { encodeSocksDatagram, socksHeaderBytes } from '@argyle/secure-udp';
 import type { UdpOptions } from './options.ts';
 import { Reassembly } from './reassembly.ts';
+import { SecondChance, type Used } from './second-chance.ts';
 import type { UdpCounters } from './udp-counters.ts';
-import {
-  UdpDestinations,
-  type Judgement,
-  type UdpDestinationsOptions,
-} from './udp-destinations.ts';
-import { UdpSocket } from './udp-socket.ts';
+import type { UdpJudge, UdpTarget, UdpUser } from './udp-judge.ts';
+import { hasHeader, type RelayDestination } from './udp-relay-destination.ts';
+import { RelayDestinations } from './udp-relay-destinations.ts';
+import { UdpRelaySocket, type Family } from './udp-relay-socket.ts';
 
-export interface RelayRequest {
-  readonly user: string | undefined;
-  readonly groups: () => readonly string[];
-  /** The port that it would like to send from; 0 for any. */
+/** For whom datagrams are relayed. */
+export interface RelayRequest extends UdpUser {
+  /** Wished for; 0 for any. */
   readonly outgoingPort: number;
-  /** The only one that it may have. */
-  readonly target: { readonly host: string; readonly port: number } | undefined;
-  /** A SOCKS datagram for the client. */
+  /** The only one that is allowed. It can be written into a SOCKS UDP header. */
+  readonly target: UdpTarget | undefined;
+  /** A SOCKS UDP datagram for the client, which owns it. */
   readonly received: (datagram: Buffer) => void;
   /** It sends from there. */
   readonly opened: (port: number) => void;
 }
 
-type RelayOptions = Pick<UdpOptions, 'filtering' | 'ports' | 'destinations'>;
-
-export interface UdpRelaysOptions extends UdpDestinationsOptions, RelayOptions {
+export interface UdpRelayContext {
+  readonly host: Host;
+  readonly judge: UdpJudge;
   readonly counters: UdpCounters;
+  readonly options: Pick<UdpOptions, 'filtering' | 'ports' | 'destinations'>;
+  /** Told once. */
+  readonly closed: (relay: UdpRelay) => void;
 }
 
-/** An address of a name is asked for again after so long. */
-const NAME_MS = 60_000;
-/** Between two tries to open a socket. */
-const RETRY_MS = 1_000;
-/** Datagrams that wait for one name. */
-const WAITING_MAX = 16;
+/** Somebody whose datagrams reach the client. */
+interface Sender extends Used {
+  readonly address: string;
+  readonly port: number;
+  /** Of SOCKS, before what it sends. */
+  readonly header: Buffer;
+}
 
-/** Makes the ways of associations to their targets. */
-export class UdpRelays {
-  readonly #host: Host;
-  readonly #options: UdpRelaysOptions;
-  readonly #destinations: UdpDestinations;
-  #size = 0;
+const FRAGMENT_AT = 2;
+/** In a header: RSV and FRAG are before the destination. */
+const DESTINATION_AT = 3;
+const LAST_FRAGMENT = 0x80;
+const NOTHING = Buffer.alloc(0);
 
-  constructor(host: Host, options: UdpRelaysOptions) {
-    this.#host = host;
-    this.#options = options;
-    this.#destinations = new UdpDestinations(host, options);
-  }
+/**
+ * One association's way to its targets: a port of its own for each family, the same for all targets
+ * (RFC 4787 §4.1, endpoint-independent mapping), opened by the first datagram.
+ */
+export class UdpRelay {
+  readonly #context: UdpRelayContext;
+  readonly #request: RelayRequest;
+  readonly #only: Buffer | undefined;
+  readonly #destinations: RelayDestinations;
+  readonly #sockets: Partial<Record<Family, UdpRelaySocket>> = {};
+  readonly #reassembly: Reassembly;
+  readonly #senders: SecondChance<string, Sender>;
+  /** Most datagrams go where the one before went, and come from where it came from. */
+  #lastDestination: RelayDestination | undefined;
+  #lastSender: Sender | undefined;
+  #outgoingPort: number | undefined;
+  #receivedAt = -Infinity;
+  #cancelTimer: Cancel | undefined;
+  #closed = false;
 
-  /** Relays that are open. */
-  get size(): number {
-    return this.#size;
-  }
-
-  open(request: RelayRequest): UdpRelay {
-    this.#size += 1;
-    return new UdpRelay(this.#host, {
-      ...{ ...this.#options, ...request, judge: (wanted) => this.#destinations.judge(wanted) },
-      closed: () => (this.#size -= 1),
+  constructor(context: UdpRelayContext, request: RelayRequest) {
+    const { host, judge, counters, options } = context;
+    this.#context = context;
+    this.#request = request;
+    const { target } = request;
+    this.#only = target && encodeSocksDatagram(target.host, target.port, NOTHING);
+    this.#senders = new SecondChance(options.destinations);
+    this.#reassembly = new Reassembly((fragments) => counters.refused.add(['fragment'], fragments));
+    this.#destinations = new RelayDestinations(host, {
+      ...{ judge, who: request, counters },
+      filtering: options.filtering,
+      max: options.destinations,
+      reachable: (family) => !this.#sockets[family]?.failed,
+      found: (destination, waiting) => {
+        for (const data of waiting) this.#relay(destination, data);
+      },
+      forgotten: (destination) => this.#forget(destination),
     });
   }
 
-  /** Whether there is such a target, and it is allowed. */
-  async judge(
-    target: { readonly host: string; readonly port: number },
-    who: Pick<RelayRequest, 'user' | 'groups'> & { readonly left: AbortSignal },
-  ): Promise<boolean> {
-    const { user, left: signal } = who;
-    const wanted = { ...target, user, groups: who.groups(), signal };
-    return typeof (await this.#destinations.judge(wanted)) !== 'string';
-  }
-}
-
-interface RelayContext extends RelayRequest, RelayOptions {
-  readonly counters: UdpCounters;
-  readonly judge: UdpDestinations['judge'];
-  readonly closed: () => void;
-}
-
-interface Destination {
-  /** Undefined while it is being judged. */
-  judged: Judgement | undefined;
-  waiting: Buffer[];
-  /** For a name; an address is judged once. */
-  judgedUntil: number;
-}
-
-/**
- * One association's way to its targets: endpoint-independent mapping (RFC 4787 §4.1), so one
- * socket a family, opened by the first datagram.
- */
-export class UdpRelay {
-  readonly #host: Host;
-  readonly #context: RelayContext;
-  readonly #reassembly = new Reassembly();
-  readonly #destinations = new Map<string, Destination>();
-  /** Those that were sent to, as filtering knows them; the oldest first. */
-  readonly #peers = new Set<string>();
-  readonly #leaving = new AbortController();
-  #ipv4: UdpSocket | undefined;
-  #ipv6: UdpSocket | undefined;
-  #cancelReassembly: Cancel | undefined;
-  #receivedAt = -Infinity;
-  #closed = false;
-
-  constructor(host: Host, context: RelayContext) {
-    this.#host = host;
-    this.#context = context;
-  }
-
-  /** Undefined before the first socket is open. */
+  /** Where targets see datagrams come from; undefined before the first was sent. */
   get outgoingPort(): number | undefined {
-    return this.#ipv4?.port ?? this.#ipv6?.port;
+    return this.#outgoingPort;
   }
 
-  /** When a datagram of a target last came; monotonic. */
+  /** Monotonic: when a target was heard last; -Infinity before. */
   get receivedAt(): number {
     return this.#receivedAt;
   }
 
-  /** A SOCKS datagram of the client, maybe a fragment. The bytes must not change any more. */
+  /** Destinations that are remembered. */
+  get destinations(): number {
+    return this.#destinations.size;
+  }
+
+  /** A SOCKS UDP datagram of the client's, maybe a fragment. It must not change any more. */
   handle(datagram: Buffer): void {
     if (this.#closed) return;
-    const { refused } = this.#context.counters;
-    const decoded = decodeSocksDatagram(datagram);
-    if (typeof decoded === 'string') refused.add([decoded]);
-    else if (decoded.fragment === 0) this.#relay(decoded);
-    else this.#gather(decoded);
+    const last = this.#lastDestination;
+    if (last && hasHeader(datagram, last.header)) {
+      this.#whole(last, datagram.subarray(last.header.length));
+      return;
+    }
+    const headerBytes = socksHeaderBytes(datagram);
+    if (typeof headerBytes === 'string') this.#context.counters.refused.add([headerBytes]);
+    else if (datagram[FRAGMENT_AT] !== 0) this.#fragment(datagram, headerBytes);
+    else this.#new(datagram.subarray(0, headerBytes), datagram.subarray(headerBytes));
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#leaving.abort();
-    this.#cancelReassembly?.();
-    this.#ipv4?.close();
-    this.#ipv6?.close();
-    this.#destinations.clear();
-    this.#context.closed();
+    this.#cancelTimer?.();
+    this.#destinations.close();
+    this.#sockets[4]?.close();
+    this.#sockets[6]?.close();
+    this.#context.closed(this);
   }
 
-  #gather(fragment: SocksDatagram): void {
-    const { whole, dropped } = this.#reassembly.handle(fragment, this.#host.now());
-    if (dropped > 0) this.#context.counters.refused.add(['fragment'], dropped);
-    if (whole) this.#relay(whole);
-    this.#armReassembly();
+  #new(header: Buffer, data: Uint8Array): void {
+    if (this.#only && !this.#only.equals(header)) {
+      this.#context.counters.refused.add(['target']);
+      return;
+    }
+    const destination = this.#destinations.find(header);
+    this.#lastDestination = destination;
+    this.#whole(destination, data);
   }
 
-  #armReassembly(): void {
-    this.#cancelReassembly?.();
-    this.#cancelReassembly = undefined;
+  #whole(destination: RelayDestination, data: Uint8Array): void {
+    this.#reassembly.abandon();
+    this.#relay(destination, data);
+  }
+
+  #fragment(datagram: Buffer, headerBytes: number): void {
+    const { host } = this.#context;
+    const number = datagram[FRAGMENT_AT] ?? 0;
+    const destination = datagram.subarray(DESTINATION_AT, headerBytes);
+    const data = datagram.subarray(headerBytes);
+    const [position, last] = [number & ~LAST_FRAGMENT, (number & LAST_FRAGMENT) !== 0];
+    const joined = this.#reassembly.handle({ position, last, destination, data }, host.now());
+    this.#arm();
+    if (!joined) return;
+    const header = Buffer.from(datagram.subarray(0, headerBytes));
+    header[FRAGMENT_AT] = 0;
+    this.#new(header, joined);
+  }
+
+  /** One timer for what is kept of fragments. */
+  #arm(): void {
+    const { host } = this.#context;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     const { deadline } = this.#reassembly;
     if (deadline === Infinity) return;
-    this.#cancelReassembly = this.#host.after(Math.max(0, deadline - this.#host.now()), () => {
-      const dropped = this.#reassembly.expire(this.#host.now());
-      if (dropped > 0) this.#context.counters.refused.add(['fragment'], dropped);
-      this.#armReassembly();
+    this.#cancelTimer = host.after(deadline - host.now(), () => {
+      this.#reassembly.handleDeadline(host.now());
+      this.#arm();
     });
   }
 
-  #relay({ host, port, data }: Pick<SocksDatagram, 'host' | 'port' | 'data'>): void {
-    const { counters, target } = this.#context;
-    if (target && (target.port !== port || target.host !== host)) {
-      return counters.refused.add(['target']);
+  #relay(destination: RelayDestination, data: Uint8Array): void {
+    destination.used = true;
+    if (destination.until !== Infinity) this.#destinations.refresh(destination);
+    const { way } = destination;
+    if (!way) {
+      this.#destinations.defer(destination, data);
+      return;
     }
-    const key = `${host} ${port}`;
-    const known = this.#destinations.get(key);
-    if (!known || known.judgedUntil <= this.#host.now()) this.#judge(key, host, port, data);
-    else if (known.judged === undefined) {
-      if (known.waiting.length < WAITING_MAX) known.waiting.push(data);
-      else counters.refused.add(['waiting']);
-    } else if (typeof known.judged === 'string') counters.refused.add([known.judged]);
-    else this.#send(data, known.judged);
+    const socket = this.#sockets[way.family] ?? this.#socket(way.family);
+    if (!socket.send(data, way.endpoint)) return;
+    this.#context.counters.toTargets.add(data.length);
   }
 
-  #judge(key: string, host: string, port: number, data: Buffer): void {
-    const destination: Destination = { judged: undefined, waiting: [data], judgedUntil: Infinity };
-    this.#destinations.delete(key);
-    this.#destinations.set(key, destination);
-    this.#makeRoom(this.#destinations);
-    const { user, groups, judge, counters } = this.#context;
-    const { signal } = this.#leaving;
-    void judge({ user, groups: groups(), host, port, signal }).then((judged) => {
-      if (this.#closed) return;
-      destination.judged = judged;
-      if (!parseAddress(host)) destination.judgedUntil = this.#host.now() + NAME_MS;
-      const waiting = destination.waiting.splice(0);
-      if (typeof judged === 'string') counters.refused.add([judged], waiting.length);
-      else for (const each of waiting) this.#send(each, judged);
+  #socket(family: Family): UdpRelaySocket {
+    const { host, counters, options } = this.#context;
+    const socket = new UdpRelaySocket(host, {
+      ...{ family, counters, ports: options.ports },
+      wishedPort: this.#outgoingPort ?? this.#request.outgoingPort,
+      received: (bytes, from) => this.#received(bytes, from),
+      opened: (port) => {
+        this.#outgoingPort ??= port;
+        this.#request.opened(this.#outgoingPort);
+      },
     });
-  }
-
-  #send(data: Buffer, to: Endpoint): void {
-    const { counters } = this.#context;
-    const socket = this.#socket(isIPv6(to.address) ? 6 : 4);
-    this.#remember(to);
-    if (socket.send(data, to)) counters.toTargets.add(data.length);
-    else counters.refused.add(['socket']);
-  }
-
-  /** One that could not be opened is tried again by and by. */
-  #socket(family: 4 | 6): UdpSocket {
-    const known = family === 6 ? this.#ipv6 : this.#ipv4;
-    if (known && (known.failedAt === undefined || known.failedAt + RETRY_MS > this.#host.now())) {
-      return known;
-    }
-    const socket = this.#open(family);
-    if (family === 6) this.#ipv6 = socket;
-    else this.#ipv4 = socket;
+    this.#sockets[family] = socket;
     return socket;
   }
 
-  #open(family: 4 | 6): UdpSocket {
-    const { ports, outgoingPort, counters, opened } = this.#context;
-    return new UdpSocket(this.#host, {
-      ...{ family, ports, wishedPort: this.outgoingPort ?? outgoingPort },
-      datagram: (bytes, from) => this.#received(bytes, from),
-      opened: () => opened(this.outgoingPort ?? 0),
-      failed: (datagrams) => counters.refused.add(['socket'], datagrams),
-      unsent: (error) => {
-        const size = 'code' in error && error.code === 'EMSGSIZE';
-        counters.refused.add([size ? 'size' : 'network']);
-      },
-    });
-  }
-
-  #received(bytes: Buffer, from: Endpoint): void {
-    const { counters, received } = this.#context;
-    const filtered = this.#peerName(from);
-    if (filtered !== undefined && !this.#peers.has(filtered)) {
+  #received(bytes: Buffer, { address, port }: Endpoint): void {
+    const last = this.#lastSender;
+    const sender =
+      last && last.port === port && last.address === address ? last : this.#sender(address, port);
+    const { host, counters } = this.#context;
+    if (!sender) {
       counters.filtered += 1;
       return;
     }
-    this.#receivedAt = this.#host.now();
+    this.#lastSender = sender;
+    this.#receivedAt = host.now();
     counters.fromTargets.add(bytes.length);
-    received(encodeSocksDatagram(canonical(from.address), from.port, bytes));
+    const { header } = sender;
+    const datagram = Buffer.allocUnsafe(header.length + bytes.length);
+    datagram.set(header, 0);
+    datagram.set(bytes, header.length);
+    this.#request.received(datagram);
   }
 
-  #remember(to: Endpoint): void {
-    const name = this.#peerName(to);
-    if (name === undefined || this.#peers.has(name)) return;
-    this.#peers.add(name);
-    this.#makeRoom(this.#peers);
+  #sender(address: string, port: number): Sender | undefined {
+    const key = `${address} ${port}`;
+    const known = this.#senders.get(key);
+    if (known) return known;
+    const parsed = parseAddress(address.replace(/%.*$/, ''));
+    if (!parsed || !this.#destinations.accepts(parsed, port)) return undefined;
+    const header = encodeSocksDatagram(formatAddress(parsed), port, NOTHING);
+    const sender: Sender = { used: false, address, port, header };
+    this.#senders.add(key, sender);
+    return sender;
   }
 
-  /** Undefined when everybody may answer. */
-  #peerName({ address, port }: Endpoint): string | undefined {
-    const { filtering } = this.#context;
-    if (filtering === 'endpoint-independent') return undefined;
-    const name = canonical(address);
-    return filtering === 'address-dependent' ? name : `${name} ${port}`;
+  #forget(destination: RelayDestination): void {
+    if (this.#lastDestination === destination) this.#lastDestination = undefined;
+    this.#lastSender = undefined;
+    this.#senders.clear();
   }
-
-  #makeRoom(known: Map<string, unknown> | Set<string>): void {
-    if (known.size <= this.#context.destinations) return;
-    for (const oldest of known.keys()) {
-      known.delete(oldest);
-      return;
-    }
-  }
-}
-
-/** An IPv6 address has many spellings; the system's own may have a zone. */
-function canonical(address: string): string {
-  if (!address.includes(':')) return address;
-  const parsed = parseAddress(address.replace(/%.*$/, ''));
-  return parsed ? formatAddress(parsed) : address;
 }

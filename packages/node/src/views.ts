@@ -2,6 +2,7 @@ import type { Endpoint, Host } from '@argyle/host';
 import type { ReplicaStatus, SharedCache } from '@argyle/replica';
 import type { AssociationStore } from './association-store.ts';
 import type { WaitingBind } from './binder.ts';
+import type { ConventionalAssociation } from './conventional-associations.ts';
 import { wallTime } from './hold.ts';
 import { decodeLoginRecord } from './login-record.ts';
 import { certificateSubject, readSessionDer } from './session-der.ts';
@@ -113,6 +114,32 @@ export function associationsView(
     target:
       record.target && formatEndpoint({ address: record.target.host, port: record.target.port }),
     expiresInSeconds: seconds(expiresAt - now),
+  }));
+}
+
+export interface ConventionalRow {
+  /** Where its datagrams come from; without a port before the first. */
+  readonly client: string;
+  readonly user: string | undefined;
+  /** From which this node sends; 0 before the first datagram. */
+  readonly outgoingPort: number;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+}
+
+/** The associations of conventional clients at this node. */
+export function conventionalView(
+  host: Host,
+  open: Iterable<ConventionalAssociation>,
+  limit: number,
+): readonly ConventionalRow[] {
+  const now = host.now();
+  return [...open].slice(0, limit).map(({ address, client, user, relay, since, usedAt }) => ({
+    client: client ? formatEndpoint(client) : address,
+    user,
+    outgoingPort: relay.outgoingPort ?? 0,
+    ageSeconds: seconds(now - since),
+    idleSeconds: seconds(now - usedAt),
   }));
 }
 
