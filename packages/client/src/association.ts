@@ -44,6 +44,13 @@ export interface AssociationStatus {
 }
 
 /**
+ * A node that has answered over TLS answers over UDP within that, unless UDP is blocked: then the
+ * first payloads need not wait until that is certain. Shorter, and where a round trip takes long
+ * they go over TLS for nothing.
+ */
+const FIRST_ANSWER_MS = 300;
+
+/**
  * One association, driven: its machine, a socket for each node, its control connection, and one
  * timer. Where UDP is blocked, its payloads go over the control connection, while the machine goes
  * on asking.
@@ -56,11 +63,12 @@ export class Association {
   readonly #link: ControlLink;
   readonly #machine: ClientAssociation;
   readonly #sockets: NodeSockets;
-  /** Whether nodes answer over UDP, as far as it is known. */
-  #reachable: boolean;
+  /** Whether nodes answer over UDP; `late`: none has yet, and it is too early to say. */
+  #reachable: 'yes' | 'late' | 'no';
   #heardAt = -Infinity;
   #armedFor = Infinity;
   #cancel: Cancel | undefined;
+  #cancelFirst: Cancel | undefined;
   #toldTooLarge = false;
   #over = false;
 
@@ -87,7 +95,7 @@ export class Association {
     this.#context = context;
     this.#handlers = handlers;
     this.#link = link;
-    this.#reachable = !context.blocked();
+    this.#reachable = context.blocked() ? 'no' : 'yes';
     this.movedAt = host.now();
     this.#machine = new ClientAssociation({
       ...link.grant,
@@ -108,11 +116,14 @@ export class Association {
       lost: () => this.#input((now) => this.#machine.handleDoubt(now)),
       adopted: () => {
         context.counters.adoptions += 1;
-        if (!this.#reachable) context.reach(false);
+        if (this.#reachable === 'no') context.reach(false);
       },
       over: (reason) => this.#finish(reason),
     });
     context.counters.opened += 1;
+    this.#cancelFirst = host.after(FIRST_ANSWER_MS, () => {
+      if (this.#reachable === 'yes') this.#lose('late');
+    });
     this.nodesChanged();
   }
 
@@ -123,7 +134,7 @@ export class Association {
 
   get #way(): 'udp' | 'tls' {
     const { fallback } = this.#context.options;
-    return fallback && !this.#reachable && this.#link.up ? 'tls' : 'udp';
+    return fallback && this.#reachable !== 'yes' && this.#link.up ? 'tls' : 'udp';
   }
 
   /** What it has counted, unless it is over: then it is in `past`. */
@@ -133,18 +144,14 @@ export class Association {
 
   /** A SOCKS datagram, perhaps a fragment. The bytes must not change any more. */
   send(payload: Buffer): void {
-    const { counters } = this.#context;
     this.movedAt = this.#context.host.now();
     if (this.#way === 'tls' && payload.length <= CONTROL_PAYLOAD_BYTES_MAX) {
-      if (this.#link.sendPayload(payload)) {
-        counters.datagrams.toCluster += 1;
-        counters.overTls.toCluster += 1;
-      } else counters.refuse('full');
+      this.#sendOverTls(payload);
       return;
     }
     const outcome = this.#input((now) => this.#machine.send(payload, now));
     if (outcome === 'too large') this.#refuseTooLarge(payload.length);
-    else counters.datagrams.toCluster += 1;
+    else this.#context.counters.datagrams.toCluster += 1;
   }
 
   nodesChanged(): void {
@@ -213,12 +220,13 @@ export class Association {
         return;
       }
       case 'reached':
-        this.#reachable = true;
+        this.#cancelFirst?.();
+        this.#reachable = 'yes';
         this.#context.reach(true);
         return;
       case 'unreachable':
         counters.unreachable += 1;
-        this.#reachable = false;
+        this.#lose('no');
         // Where nothing answers over TLS either, UDP is not what is blocked.
         if (this.#link.up) this.#context.reach(false);
         return;
@@ -226,6 +234,23 @@ export class Association {
         void this.#link.close('leave');
         this.#finish(event.reason);
     }
+  }
+
+  /** No node answers over UDP: what waits for one goes the other way, if there is. */
+  #lose(reachable: 'late' | 'no'): void {
+    this.#reachable = reachable;
+    if (this.#way === 'udp') return;
+    const waiting = this.#machine.takeWaiting(this.#context.host.now());
+    this.#context.counters.datagrams.toCluster -= waiting.length;
+    for (const payload of waiting) this.#sendOverTls(payload);
+  }
+
+  #sendOverTls(payload: Uint8Array): void {
+    const { counters } = this.#context;
+    if (this.#link.sendPayload(payload)) {
+      counters.datagrams.toCluster += 1;
+      counters.overTls.toCluster += 1;
+    } else counters.refuse('full');
   }
 
   #refuseTooLarge(sizeBytes: number): void {
@@ -261,6 +286,7 @@ export class Association {
 
   #close(reason: LinkEnd): void {
     this.#over = true;
+    this.#cancelFirst?.();
     this.#cancel?.();
     this.#sockets.close();
     this.#context.counters.ended[reason] += 1;

@@ -170,6 +170,21 @@ t.test('where UDP is blocked, datagrams go over TLS until it is not', async (t) 
   t.equal(told.filter((event) => event === 'udp-reached').length, 1);
 });
 
+t.test('where UDP was blocked from the start, the first payload is not lost', async (t) => {
+  const nodes = await startNodes(t, PORTS);
+  for (const { udp } of nodes) udp.silent = true;
+  const { client, port } = await startClient(t, PORTS);
+  const { at } = await associate(t, port);
+  const peer = await Peer.open(t, HEADER.length);
+  peer.sendWithHeader('first', at);
+  await peer.hears('first');
+  const datagrams = (way: string) =>
+    metric(client, 'client_datagrams_total', { direction: 'to_cluster', way });
+  t.strictSame([datagrams('tls'), datagrams('udp')], [1, 0]);
+  t.equal(metric(client, 'client_udp_blocked'), 0, 'that is not certain yet');
+  await until(() => metric(client, 'client_udp_blocked') === 1);
+});
+
 t.test('the next association knows that UDP is blocked', async (t) => {
   const { nodes, peer, at, client, port } = await served(t);
   for (const { udp } of nodes) udp.silent = true;

@@ -112,6 +112,13 @@ export class ClientAssociation {
     return outcome;
   }
 
+  /** Takes the payloads that wait for a node to answer, if the driver has another way for them. */
+  takeWaiting(now: number): Uint8Array[] {
+    const { young, givenUp } = this.#waiting.take(now);
+    this.counters.givenUp += givenUp;
+    return young.map(({ payload }) => payload);
+  }
+
   /** A datagram that the record detector says is secure. */
   handleDatagram(bytes: Uint8Array, from: string, now: number): void {
     this.#input(now, () => {
