@@ -18,10 +18,15 @@ export interface DatagramHandlers {
   datagram(bytes: Buffer, from: Endpoint): void;
   /** The network says that nobody listens at the peer. */
   refused?(): void;
-  /** A datagram could not be sent. */
+  /** A datagram could not be sent. The first few of those that fail may not be told. */
   unsent?(error: Error): void;
 }
 
+/**
+ * The runtime says how a send ended only if it is asked, at a tenth of what sending costs: it is
+ * asked for one of so many, and for each while they fail.
+ */
+const ASKED_OF = 32;
 /** What a datagram brings: the peer does not listen. */
 const REFUSED = 'ECONNREFUSED';
 
@@ -31,6 +36,8 @@ export class DatagramSocket {
   readonly #socket: Socket;
   readonly #handlers: DatagramHandlers;
   readonly #connected: boolean;
+  #sends = 0;
+  #failing = false;
   #closed = false;
 
   /** Rejects with the system's error. */
@@ -62,8 +69,16 @@ export class DatagramSocket {
   /** The bytes must not change any more. `to` is an address, and needed unless there is a peer. */
   send(bytes: Uint8Array, to?: Endpoint): void {
     if (this.#closed) return;
+    // A peer that refuses may be told by any of them.
     if (this.#connected) this.#socket.send(bytes, this.#sent);
-    else if (to) this.#socket.send(bytes, to.port, to.address, this.#sent);
+    else if (to) this.#sendTo(bytes, to);
+  }
+
+  #sendTo(bytes: Uint8Array, { port, address }: Endpoint): void {
+    const asked = this.#failing || this.#sends % ASKED_OF === 0;
+    this.#sends += 1;
+    if (asked) this.#socket.send(bytes, port, address, this.#sent);
+    else this.#socket.send(bytes, port, address);
   }
 
   close(): void {
@@ -73,6 +88,7 @@ export class DatagramSocket {
   }
 
   readonly #sent = (error: Error | null): void => {
+    this.#failing = error !== null;
     if (error) this.#failed(error);
   };
 

@@ -79,6 +79,37 @@ t.test('what cannot be sent is told and breaks nothing', async (t) => {
   }
 });
 
+t.test('every send that fails after the first that was told is told', async (t) => {
+  let told = 0;
+  let enough: () => void = () => undefined;
+  const receiver = await DatagramSocket.open(LOOPBACK, listener());
+  const sender = await DatagramSocket.open(LOOPBACK, {
+    datagram: () => undefined,
+    unsent: () => {
+      told += 1;
+      enough();
+    },
+  });
+  for (let sent = 0; sent < 5; sent += 1) sender.send(Buffer.of(1), receiver.endpoint);
+  const tooLarge = Buffer.alloc(65_536);
+  let failed = 0;
+  while (told === 0) {
+    sender.send(tooLarge, receiver.endpoint);
+    failed += 1;
+    await new Promise(setImmediate);
+  }
+  t.ok(failed <= 32, `${failed} failed before the first was told`);
+  const all = new Promise<void>((resolve) => {
+    enough = () => {
+      if (told === 101) resolve();
+    };
+  });
+  for (let sent = 0; sent < 100; sent += 1) sender.send(tooLarge, receiver.endpoint);
+  await all;
+  t.equal(told, 101);
+  for (const socket of [sender, receiver]) socket.close();
+});
+
 t.test('a port that is taken, or an address that is none of ours, is an error', async (t) => {
   const socket = await DatagramSocket.open(LOOPBACK, listener());
   await t.rejects(DatagramSocket.open(socket.endpoint, listener()), { code: 'EADDRINUSE' });
