@@ -151,6 +151,32 @@ t.test('a client runs until SIGTERM as well, and is not ready without a node', a
   t.equal(await listens(23_199), false);
 });
 
+t.test('forwards of the file and of the arguments listen while a client runs', async (t) => {
+  const path = await home(t);
+  const config = join(path, 'client.yaml');
+  const args = ['client', '--config', config, '--forward', 'tcp:23198=192.0.2.80:80'];
+  const twice = await argyle(t, [...args, '--forward', 'tcp:23198=192.0.2.80:81']);
+  t.equal(twice.code, 2);
+  t.match(twice.err, 'tcp:127.0.0.1:23198=192.0.2.80:81: its port is used twice');
+  alter(
+    config,
+    'listen: 127.0.0.1:23199',
+    "listen: 127.0.0.1:23199\nforwards: ['udp:23197=a.example:53']",
+  );
+  const client = new Running(t, args);
+  await until(() => listens(23_198));
+  const answer = await fetch(`http://127.0.0.1:${BASE + 1_000}/api/v1/cluster`);
+  t.match(await answer.json(), {
+    forwards: [
+      { forward: 'udp:127.0.0.1:23197=a.example:53', flows: 0 },
+      { forward: 'tcp:127.0.0.1:23198=192.0.2.80:80', flows: 0 },
+    ],
+  });
+  client.child.kill('SIGTERM');
+  t.equal((await client.done).code, 0);
+  t.equal(await listens(23_198), false);
+});
+
 t.test('status tells what does not answer, and what is no Argyle endpoint', async (t) => {
   const path = await home(t);
   const { code, out, err } = await argyle(t, ['status', '--home', path]);

@@ -1,12 +1,11 @@
 import { DatagramSocket, type Cancel, type Endpoint, type Host, type Log } from '@argyle/host';
-import { encodeSocksDatagram } from '@argyle/secure-udp';
+import { encodeSocksDatagram, socksHeaderBytes } from '@argyle/secure-udp';
 import { Association } from './association.ts';
 import type { Associations } from './associations.ts';
 import { ClientError } from './errors.ts';
 import { failureOf } from './failure.ts';
 import { ForwardLog } from './forward-log.ts';
 import { endpointLabel } from './label.ts';
-import { dataOf } from './socks-data.ts';
 import type { Forward } from './udp-options.ts';
 
 export interface UdpForwardContext {
@@ -17,6 +16,8 @@ export interface UdpForwardContext {
   readonly requestMs: number;
 }
 
+/** Where a header says that it is of a fragment (RFC 1928 §7). */
+const FRAGMENT = 2;
 /** Datagrams of one sender that wait for its association. */
 const WAITING_MAX = 64;
 /** The target was refused, or no node answered: nobody is asked again before. */
@@ -161,8 +162,9 @@ export class UdpForward {
   }
 
   #deliver(payload: Uint8Array, { sender }: Flow): void {
-    const data = dataOf(payload);
-    if (data) this.#socket?.send(data, sender);
+    const headerBytes = socksHeaderBytes(payload);
+    const whole = typeof headerBytes === 'number' && payload[FRAGMENT] === 0;
+    if (whole) this.#socket?.send(payload.subarray(headerBytes), sender);
     else this.#refuse('no header');
   }
 
