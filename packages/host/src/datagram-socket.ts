@@ -48,8 +48,7 @@ export class DatagramSocket {
     const { address, port, peer, receiveBufferBytes } = options;
     const ipv6Only = isIPv6(address);
     const type = ipv6Only ? 'udp6' : 'udp4';
-    // Addresses only: the runtime would look each of them up as if it were a name.
-    const socket = createSocket({ type, ipv6Only, lookup: asItIs });
+    const socket = createSocket({ type, ipv6Only, lookup: asItIs(ipv6Only ? 6 : 4) });
     await settled(socket, 'listening', () => socket.bind({ address, port }));
     if (peer) await settled(socket, 'connect', () => socket.connect(peer.port, peer.address));
     if (receiveBufferBytes !== undefined) socket.setRecvBufferSize(receiveBufferBytes);
@@ -99,13 +98,12 @@ export class DatagramSocket {
   }
 }
 
-function asItIs(
-  address: string,
-  _options: object,
-  answer: (error: null, address: string, family: number) => void,
-): void {
-  answer(null, address, isIPv6(address) ? 6 : 4);
+/** Addresses only: the runtime would look each of them up as if it were a name. */
+function asItIs(family: 4 | 6) {
+  return (address: string, _options: object, answer: Answer) => answer(null, address, family);
 }
+
+type Answer = (error: null, address: string, family: number) => void;
 
 /** Closes the socket when it fails. */
 function settled(socket: Socket, event: 'listening' | 'connect', begin: () => void): Promise<void> {

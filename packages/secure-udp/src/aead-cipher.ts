@@ -1,4 +1,10 @@
-import { type CipherGCMTypes, createCipheriv, createDecipheriv } from 'node:crypto';
+import {
+  type CipherGCMTypes,
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type KeyObject,
+} from 'node:crypto';
 import type { RecordCipher, Suite } from './suite.ts';
 
 const TAG_BYTES = 16;
@@ -11,7 +17,7 @@ const OPTIONS = { authTagLength: TAG_BYTES } as const;
  */
 export class AeadCipher implements RecordCipher {
   readonly #name: CipherGCMTypes;
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #nonce: Buffer;
   readonly #ivHigh: number;
   readonly #ivLow: number;
@@ -32,7 +38,7 @@ export class AeadCipher implements RecordCipher {
 
   private constructor(name: CipherGCMTypes, keyBytes: number, material: Buffer) {
     this.#name = name;
-    this.#key = material.subarray(0, keyBytes);
+    this.#key = createSecretKey(material.subarray(0, keyBytes));
     this.#nonce = Buffer.from(material.subarray(keyBytes));
     this.#ivHigh = this.#nonce.readUInt32BE(NONCE_BYTES - 8);
     this.#ivLow = this.#nonce.readUInt32BE(NONCE_BYTES - 4);
