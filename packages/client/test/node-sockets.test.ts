@@ -87,6 +87,36 @@ t.test('no more than so many wait for a socket', async (t) => {
   await until(() => alpha.heard.length === 64);
 });
 
+t.test('a HELLO after a silence goes by another port, and both hear an answer', async (t) => {
+  const alpha = await startNode(t, 'alpha');
+  const { host, sockets, send, received } = openSockets(t, [alpha]);
+  const hello = Buffer.alloc(69);
+  hello[0] = 0x96;
+  const sendHello = () => sockets.send(hello, 'alpha', () => alpha);
+  const port = async (count: number) => {
+    await until(() => alpha.heard.length === count);
+    return alpha.heard[count - 1]?.from.port;
+  };
+  sendHello();
+  const first = await port(1);
+  host.advance(40);
+  sendHello();
+  t.equal(await port(2), first, 'an answer may be on its way');
+  host.advance(10);
+  sendHello();
+  const second = await port(3);
+  t.not(second, first);
+  send('data', 'alpha');
+  t.equal(await port(4), second);
+  alpha.socket.send(Buffer.from('late'), { address: '127.0.0.1', port: first ?? 0 });
+  await until(() => received.length === 1);
+  send('data', 'alpha');
+  t.equal(await port(5), first, 'what answers is where to go');
+  host.advance(1_000);
+  send('data', 'alpha');
+  t.equal(await port(6), first, 'only a HELLO asks for another');
+});
+
 t.test('a socket that nothing passed for a minute is closed, and opened again', async (t) => {
   const [alpha, bravo] = [await startNode(t, 'alpha'), await startNode(t, 'bravo')];
   const { host, send, sockets } = openSockets(t, [alpha, bravo]);

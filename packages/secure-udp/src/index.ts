@@ -1,3 +1,4 @@
+export { isHello } from './take.ts';
 export { detectRecord } from './record-detector.ts';
 export type { Detected } from './record-detector.ts';
 export { DEFAULT_SUITE, SUITES } from './suite.ts';

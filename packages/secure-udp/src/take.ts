@@ -21,10 +21,13 @@ import { timingSafeEqual } from 'node:crypto';
 import { type AssociationKeys, TAKE_MAC_BYTES } from './key-schedule.ts';
 import {
   EPOCH_BYTES,
+  EPOCH_OFFSET,
   HEADER_BYTES,
   NO_EPOCH,
   RANDOM_BYTES,
   RecordType,
+  SEQUENCE_OFFSET,
+  TYPE_OFFSET,
   type UdpRecord,
   writeHeader,
 } from './record.ts';
@@ -80,6 +83,12 @@ export function openTake(
     triggerSequence: sequence,
     nodeRandom: Buffer.from(bytes.subarray(NODE_RANDOM_OFFSET, MAC_OFFSET)),
   };
+}
+
+/** Whether a datagram of a client's begins with a HELLO. */
+export function isHello(datagram: Uint8Array): boolean {
+  if (datagram[TYPE_OFFSET] !== RecordType.takeOver) return false;
+  return datagram.subarray(EPOCH_OFFSET, SEQUENCE_OFFSET).every((byte) => byte === 0);
 }
 
 export function encodeHello(
