@@ -69,6 +69,7 @@ export class AssociationRequests {
   readonly #seats: ConnectionTable;
   /** Of associations that have no control connection here any more, with what keeps them. */
   readonly #kept = new Map<string, { readonly seat: Seat; readonly cancel: Cancel }>();
+  #closed = false;
 
   constructor(context: AssociationRequestsContext) {
     const { associations: connections, associationsPerAddress } = context.options;
@@ -140,6 +141,7 @@ export class AssociationRequests {
   readonly #random = (sizeBytes: number): Uint8Array => this.#context.host.random(sizeBytes);
 
   close(): void {
+    this.#closed = true;
     for (const id of [...this.#kept.keys()]) this.#release(id);
   }
 
@@ -147,7 +149,7 @@ export class AssociationRequests {
   #keep(id: string, seat: Seat, graceMs: number): void {
     const { host, store } = this.#context;
     this.#release(id);
-    if (!store.find(id)) return seat.release();
+    if (this.#closed || !store.find(id)) return seat.release();
     this.#kept.set(id, { seat, cancel: host.after(graceMs, () => this.#release(id)) });
   }
 
