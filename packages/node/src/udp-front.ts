@@ -2,6 +2,7 @@ import { DatagramSocket, type Endpoint } from '@argyle/host';
 import { detectRecord } from '@argyle/secure-udp';
 import { kernelDrops } from './kernel-drops.ts';
 import type { UdpCounters } from './udp-counters.ts';
+import { DATA_BYTES_MAX } from './udp-relay-socket.ts';
 
 export interface UdpFrontHandlers {
   secure(bytes: Buffer, from: Endpoint): void;
@@ -49,8 +50,9 @@ export class UdpFront {
   /** The bytes must not change any more. */
   send(bytes: Uint8Array, to: Endpoint): void {
     const [first, second] = this.#sockets;
-    const ipv4 = second !== undefined && !to.address.includes(':');
-    (ipv4 ? second : first)?.send(bytes, to);
+    const family = to.address.includes(':') ? 6 : 4;
+    if (bytes.length > DATA_BYTES_MAX[family]) this.#counters.unsent += 1;
+    else (second && family === 4 ? second : first)?.send(bytes, to);
   }
 
   close(): void {

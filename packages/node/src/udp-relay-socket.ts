@@ -5,6 +5,9 @@ import type { UdpCounters } from './udp-counters.ts';
 
 export type Family = 4 | 6;
 
+/** Of one datagram, without jumbograms: RFC 768 over RFC 791, and over RFC 8200. */
+export const DATA_BYTES_MAX: Readonly<Record<Family, number>> = { 4: 65_507, 6: 65_527 };
+
 export interface RelaySocketOptions {
   readonly family: Family;
   /** 0 for any. Taken only from `ports`, if there are such, and if it is free. */
@@ -49,6 +52,11 @@ export class UdpRelaySocket {
 
   /** False if it was dropped, which is counted. The bytes must not change any more. */
   send(bytes: Uint8Array, to: Endpoint): boolean {
+    const { family, counters } = this.#options;
+    if (bytes.length > DATA_BYTES_MAX[family]) {
+      counters.refused.add(['size']);
+      return false;
+    }
     const state = this.#state;
     if (state.kind === 'open') {
       state.socket.send(bytes, to);
