@@ -2,7 +2,7 @@ import { ClientCounters, type ClientDropReason } from './client-counters.ts';
 import type { ClientEpoch } from './client-epoch.ts';
 import type { ClientEvent } from './client-event.ts';
 import { ClientNodes } from './client-nodes.ts';
-import { REKEY_RECORDS, STOOD_STILL_MS } from './constants.ts';
+import { REKEY_RECORDS, STOOD_STILL_MS, TICK_MS } from './constants.ts';
 import { type Content, decodeContent, encodeAnswer, encodeEnd, type EndReason } from './content.ts';
 import { AssociationKeys } from './key-schedule.ts';
 import { Outbox, type Outgoing } from './outbox.ts';
@@ -56,6 +56,7 @@ export class ClientAssociation {
   #payloadAt = -Infinity;
   #ended = false;
   #deadline = Infinity;
+  #lastAt = -Infinity;
 
   constructor(options: ClientAssociationOptions) {
     this.#options = options;
@@ -114,7 +115,7 @@ export class ClientAssociation {
 
   /** Takes the payloads that wait for a node to answer, if the driver has another way for them. */
   takeWaiting(now: number): Uint8Array[] {
-    const { young, givenUp } = this.#waiting.take(now);
+    const { young, givenUp } = this.#waiting.takeAll(now);
     this.counters.givenUp += givenUp;
     return young.map(({ payload }) => payload);
   }
@@ -170,9 +171,18 @@ export class ClientAssociation {
   /** Every input passes here. */
   #input(now: number, handle: () => void): void {
     if (this.#ended) return;
-    if (now - this.#deadline > STOOD_STILL_MS) this.#nodes.stoodStill(now);
+    if (now - this.#lastAt > STOOD_STILL_MS && this.#nodes.holds) this.#nodes.stoodStill(now);
+    this.#lastAt = now;
     handle();
-    this.#deadline = this.#ended ? Infinity : this.#nodes.tend(this.#payloadAt, now);
+    this.#deadline = this.#ended ? Infinity : this.#tend(now);
+  }
+
+  /** Does all that is due; answers when there is something to do next. */
+  #tend(now: number): number {
+    const next = this.#nodes.tend(this.#payloadAt, now);
+    if (this.#waiting.dueAt <= now) this.#sendBurst(now);
+    const burstAt = this.#nodes.epoch?.spent === false ? this.#waiting.dueAt : Infinity;
+    return Math.min(next, burstAt, this.#nodes.holds ? now + TICK_MS : Infinity);
   }
 
   #handleRecord(record: UdpRecord, from: string, now: number): ClientDropReason | undefined {
@@ -223,7 +233,7 @@ export class ClientAssociation {
       this.#push(epoch.endpoint, record);
       return 'sent';
     }
-    this.counters.givenUp += this.#waiting.add(sent);
+    this.counters.givenUp += this.#waiting.add(sent, now);
     return 'waiting';
   }
 
@@ -235,9 +245,16 @@ export class ClientAssociation {
     this.counters.resentMissing += missing.length;
     this.counters.resentUnsure += newest.length;
     this.counters.unsure += unsure.length - newest.length;
-    const waiting = this.#nodes.epoch ? this.#waiting.take(now) : { young: [], givenUp: 0 };
-    this.counters.givenUp += waiting.givenUp;
-    for (const sent of [...missing, ...newest, ...waiting.young]) this.#send(sent, now);
+    this.counters.givenUp += this.#waiting.addFirst([...missing, ...newest], now);
+    this.#sendBurst(now);
+  }
+
+  /** What waits and what is sent again overflows nobody's buffers. */
+  #sendBurst(now: number): void {
+    if (this.#nodes.epoch?.spent !== false) return;
+    const { young, givenUp } = this.#waiting.takeBurst(now);
+    this.counters.givenUp += givenUp;
+    for (const sent of young) this.#send(sent, now);
   }
 
   #push(endpoint: string, record: Buffer): void {

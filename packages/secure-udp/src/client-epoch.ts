@@ -69,6 +69,11 @@ export class ClientEpoch {
     return this.#confirmed;
   }
 
+  /** It seals nothing more. */
+  get spent(): boolean {
+    return this.forgotten || this.#sealer.exhausted;
+  }
+
   /** When the node's last valid record came. */
   get validAt(): number {
     return this.#validAt;
@@ -157,12 +162,13 @@ export class ClientEpoch {
 
   /** When that record was sent, if a TAKE may still answer it. */
   triggerSentAt(sequence: number): number | undefined {
-    return this.sent.sentAt(sequence) ?? this.#probes.get(sequence)?.at;
+    return this.sent.triggerSentAt(sequence) ?? this.#probes.get(sequence)?.at;
   }
 
   /** A TAKE has answered it. */
   useTrigger(sequence: number): void {
     this.#probes.delete(sequence);
+    this.sent.taken(sequence);
   }
 
   #expectReceipt(sequence: number, now: number): void {

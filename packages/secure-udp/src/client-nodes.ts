@@ -68,6 +68,13 @@ export class ClientNodes {
     return this.#candidates.others.filter(({ ready }) => ready).map(({ endpoint }) => endpoint);
   }
 
+  /** Whether there is any epoch: what standing still would be a danger to. */
+  get holds(): boolean {
+    const { current, list, retired } = this.#candidates;
+    if (current?.epoch || retired.length > 0) return true;
+    return list.some(({ epoch }) => epoch !== undefined);
+  }
+
   find(epoch: string): ClientEpoch | undefined {
     return this.#candidates.epoch(epoch);
   }
@@ -123,6 +130,7 @@ export class ClientNodes {
   /** The node relays nothing more of the epoch, and has said what it did. */
   left(epoch: ClientEpoch, receipt: Receipt, now: number): void {
     epoch.acknowledge(receipt, now);
+    const unsure = epoch.sent.takeUnknown(receipt);
     this.#push(epoch, epoch.seal(encodeReceipt('leave', NOTHING_RECEIVED)));
     const missing = epoch.sent.take(ALL);
     epoch.resendAt = Infinity;
@@ -132,7 +140,7 @@ export class ClientNodes {
       candidate.rest(now);
     }
     if (candidate && candidate === this.#candidates.current) this.#switch('left', now);
-    this.#user.changed(missing, [], now);
+    this.#user.changed(missing, unsure, now);
   }
 
   /** A TAKE. */

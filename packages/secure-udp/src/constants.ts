@@ -23,3 +23,5 @@ export const BEAT_AFTER_PAYLOAD_MS = 10_000;
 export const STANDBY_PROBE_MS = 15_000;
 /** Who stood still for longer forgets its epochs: its memory may be a copy's (a snapshot). */
 export const STOOD_STILL_MS = 3_000;
+/** Who holds epochs looks at the clock so often: standing still shows before anything is sent. */
+export const TICK_MS = 1_000;

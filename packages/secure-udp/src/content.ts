@@ -8,7 +8,7 @@
  * +---------------+-----------------------------------------------+
  * | ANSWER = 3    | the token of a PROBE (64)                     |
  * +---------------+-----------------------------------------------+
- * | RECEIVED = 4  | highest sequence (64), bitmap (0 to 512 bytes)|
+ * | RECEIVED = 4  | highest sequence (64), bitmap (0 to 1 024)    |
  * +---------------+-----------------------------------------------+
  * | LEAVE = 5     | the same                                      |
  * +---------------+-----------------------------------------------+
@@ -17,6 +17,7 @@
  *
  * Bit i of the bitmap, counted from the least of its first byte, is sequence `highest - 1 - i`.
  */
+import { REPLAY_WINDOW_PACKETS } from '@argyle/host';
 import { readCount, writeCount } from './record.ts';
 
 /** Only append: numbers are never given a second meaning. */
@@ -48,7 +49,10 @@ export type Content =
 export const TOKEN_BYTES = 8;
 const PROBE_BODY_BYTES_MAX = 64;
 const HIGHEST_BYTES = 8;
-export const BITMAP_BYTES_MAX = 512;
+/** All of a replay window. */
+export const BITMAP_BYTES_MAX = REPLAY_WINDOW_PACKETS / 8;
+/** Of the content of a receipt without a bitmap. */
+export const RECEIPT_BYTES_MIN = 1 + HIGHEST_BYTES;
 /** The contents of a PROBE: the least, and one whose record is as long as a TAKE in every suite. */
 export const PROBE_BYTES = 1 + TOKEN_BYTES;
 export const TRIGGERING_PROBE_BYTES = 25;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Endpoint } from '@argyle/host';
 import type { AssociationRecord } from './association-record.ts';
-import { STOOD_STILL_MS } from './constants.ts';
+import { STOOD_STILL_MS, TICK_MS } from './constants.ts';
 import { Deadlines } from './deadlines.ts';
-import { AssociationKeys } from './key-schedule.ts';
 import { NodeAssociation, type NodeEvent } from './node-association.ts';
 import { NodeCounters, type NodeDropReason } from './node-counters.ts';
 import type { NodeShared } from './node-epoch.ts';
@@ -26,8 +25,6 @@ export interface NodeAssociationsOptions {
 
 /** Of all associations together. */
 const EPOCHS_IN_ALL_MAX = 65_536;
-/** Short against STOOD_STILL_MS: so that standing still is noticed before anything is sent. */
-const TICK_MS = 1_000;
 
 /**
  * All associations of one node (PROTOCOL.md): datagrams of clients, payloads of targets, records
@@ -45,6 +42,8 @@ export class NodeAssociations {
   readonly #events: NodeEvent[] = [];
   #lastAt = -Infinity;
   #draining: 'no' | 'leaving' | 'drained' = 'no';
+  /** Those whose client has not gone yet. */
+  readonly #leaving = new Set<NodeAssociation>();
 
   constructor(options: NodeAssociationsOptions) {
     this.#options = options;
@@ -128,6 +127,7 @@ export class NodeAssociations {
     for (const association of this.#associations.values()) {
       association.leave(now);
       this.#deadlines.arm(association);
+      if (!association.drained) this.#leaving.add(association);
     }
     this.#tellDrained();
   }
@@ -145,6 +145,8 @@ export class NodeAssociations {
     this.#deadlines.clear();
     this.#takes.clear();
     this.#outbox.clear();
+    this.#leaving.clear();
+    this.#tellDrained();
   }
 
   handleDeadline(now: number): void {
@@ -190,6 +192,7 @@ export class NodeAssociations {
   ): NodeAssociation | undefined {
     const offer = this.#takes.find(record.association, record.epoch);
     if (!offer) return this.#handleTrigger(record, held, from, now);
+    if (this.#crowded) return void this.counters.drop('crowded');
     const known = this.#options.lookup(record.association);
     if (!known) {
       this.counters.drop('association');
@@ -206,8 +209,11 @@ export class NodeAssociations {
       });
     const { opened, dropped } = association.handleOpening(record, offer, from, now);
     this.#count(dropped);
-    if (!opened) return held;
-    this.#takes.consume(offer);
+    if (!opened) {
+      this.#takes.forged(offer, now);
+      return held;
+    }
+    this.#takes.consume(offer, now);
     this.#associations.set(association.id, association);
     return association;
   }
@@ -221,19 +227,12 @@ export class NodeAssociations {
   ): undefined {
     const refusal = this.#refusal(trigger);
     if (refusal) return void this.counters.drop(refusal);
-    const record = this.#options.lookup(trigger.association);
-    if (!record) return void this.counters.drop('association');
-    const keys =
-      held?.keys ??
-      this.#takes.keysOf(trigger.association) ??
-      new AssociationKeys({
-        id: trigger.association,
-        secret: record.secret,
-        suite: record.suite,
-        random: this.#options.random,
-      });
-    const take = this.#takes.answer(trigger, from, keys, now);
-    if (!take) return void this.counters.drop('takes');
+    const asked = {
+      record: () => this.#options.lookup(trigger.association),
+      keys: held?.keys,
+    };
+    const take = this.#takes.answer(trigger, from, asked, now);
+    if (typeof take === 'string') return void this.counters.drop(take);
     this.counters.takes += 1;
     this.#outbox.push(take, from);
     return undefined;
@@ -242,7 +241,11 @@ export class NodeAssociations {
   #refusal(trigger: UdpRecord): NodeDropReason | undefined {
     if (trigger.bytes.length < TAKE_BYTES) return 'trigger';
     if (this.#draining !== 'no') return 'draining';
-    return this.counters.epochs >= EPOCHS_IN_ALL_MAX ? 'crowded' : undefined;
+    return this.#crowded ? 'crowded' : undefined;
+  }
+
+  get #crowded(): boolean {
+    return this.counters.epochs >= EPOCHS_IN_ALL_MAX;
   }
 
   #count(reason: NodeDropReason | undefined): void {
@@ -262,12 +265,12 @@ export class NodeAssociations {
       this.#deadlines.disarm(association);
       this.#associations.delete(association.id);
     }
+    if (this.#draining === 'leaving' && association.drained) this.#leaving.delete(association);
     this.#tellDrained();
   }
 
   #tellDrained(): void {
-    if (this.#draining !== 'leaving') return;
-    for (const association of this.#associations.values()) if (!association.drained) return;
+    if (this.#draining !== 'leaving' || this.#leaving.size > 0) return;
     this.#draining = 'drained';
     this.#events.push({ kind: 'drained' });
   }

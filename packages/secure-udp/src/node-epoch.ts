@@ -1,12 +1,14 @@
 import { type Endpoint, ReplayWindow, type ReplayVerdict } from '@argyle/host';
 import { EPOCH_IDLE_MS } from './constants.ts';
 import {
+  BITMAP_BYTES_MAX,
   encodeAnswer,
   encodeData,
   encodeEnd,
   encodeProbe,
   encodeReceipt,
   type EndReason,
+  RECEIPT_BYTES_MIN,
   TOKEN_BYTES,
 } from './content.ts';
 import type { EpochCiphers } from './key-schedule.ts';
@@ -169,7 +171,7 @@ export class NodeEpoch {
   /** The last word on what was relayed; it is repeated until the client has gone. */
   leave(now: number): void {
     this.#leave ??= {
-      content: encodeReceipt('leave', this.receipts.whole),
+      content: encodeReceipt('leave', this.receipts.whole(this.#bitmapBytesMax)),
       count: 0,
       at: now,
     };
@@ -188,6 +190,14 @@ export class NodeEpoch {
   /** The client sends elsewhere. */
   clientGone(): void {
     if (this.#leave) this.#leave.at = Infinity;
+  }
+
+  /** Of a receipt that fits into a datagram. */
+  get #bitmapBytesMax(): number {
+    let bytes = BITMAP_BYTES_MAX;
+    const { datagramBytes } = this.#shared;
+    while (this.#sealer.sizeBytes(RECEIPT_BYTES_MIN + bytes) > datagramBytes) bytes -= 1;
+    return bytes;
   }
 
   #send(content: Buffer, to: Endpoint | undefined, now: number): boolean {

@@ -42,10 +42,13 @@ export class Receipts {
     return receiptOf(this.#window, Math.max(BITS_MIN, Math.min(newest - reachesTo, BITS_MAX)));
   }
 
-  /** All that a receipt can say, after the first record: the last word of who takes no more. */
-  get whole(): Receipt {
+  /**
+   * All that a receipt can say, after the first record, with at most so many bytes of bitmap: the
+   * last word of who takes no more.
+   */
+  whole(bitmapBytes: number): Receipt {
     assert(this.#window.newest >= 0);
-    return receiptOf(this.#window, BITMAP_BYTES_MAX * 8);
+    return receiptOf(this.#window, Math.min(bitmapBytes, BITMAP_BYTES_MAX) * 8);
   }
 }
 

@@ -3,7 +3,7 @@ import { BITMAP_BYTES_MAX, isReceived, type Receipt } from './content.ts';
 
 /** As far as a receipt reaches: of what lies further back nobody can say whether it came. */
 const PAYLOADS_MAX = BITMAP_BYTES_MAX * 8;
-const BYTES_MAX = 4 * 1024 * 1024;
+const BYTES_MAX = 8 * 1024 * 1024;
 
 export interface SentPayload {
   readonly payload: Uint8Array;
@@ -14,6 +14,8 @@ export interface SentPayload {
 interface Entry extends SentPayload {
   /** When it was sent in this epoch. */
   readonly at: number;
+  /** A TAKE has answered its record. */
+  taken: boolean;
 }
 
 /** Payloads sent in one epoch that have no receipt yet, in order. */
@@ -26,7 +28,8 @@ export class SentPayloads {
   }
 
   add(sequence: number, sent: SentPayload, now: number): void {
-    this.#entries.set(sequence, { ...sent, at: now });
+    const { payload, firstAt } = sent;
+    this.#entries.set(sequence, { payload, firstAt, at: now, taken: false });
     this.#bytes += sent.payload.length;
     for (const [oldest, { at }] of this.#entries) {
       const spare = this.#entries.size <= PAYLOADS_MAX && this.#bytes <= BYTES_MAX;
@@ -35,8 +38,16 @@ export class SentPayloads {
     }
   }
 
-  sentAt(sequence: number): number | undefined {
-    return this.#entries.get(sequence)?.at;
+  /** When that one was sent, if no TAKE has answered it. */
+  triggerSentAt(sequence: number): number | undefined {
+    const entry = this.#entries.get(sequence);
+    return entry?.taken === false ? entry.at : undefined;
+  }
+
+  /** A TAKE has answered it. */
+  taken(sequence: number): void {
+    const entry = this.#entries.get(sequence);
+    if (entry) entry.taken = true;
   }
 
   acknowledge(receipt: Receipt): void {
@@ -44,6 +55,17 @@ export class SentPayloads {
       if (sequence > receipt.highest) return;
       if (isReceived(receipt, sequence) === true) this.#remove(sequence);
     }
+  }
+
+  /** Takes those of which the receipt says nothing; in order. */
+  takeUnknown(receipt: Receipt): SentPayload[] {
+    const taken: SentPayload[] = [];
+    for (const [sequence, entry] of this.#entries) {
+      if (isReceived(receipt, sequence) !== undefined) return taken;
+      taken.push(entry);
+      this.#remove(sequence);
+    }
+    return taken;
   }
 
   /** Takes those from `fromSequence` on, and those sent in this epoch by `sentBy`; in order. */

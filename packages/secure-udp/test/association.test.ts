@@ -126,6 +126,23 @@ t.test('who stood still for longer than its peers allow begins with new epochs',
   t.end();
 });
 
+t.test('a client that stood still is told apart from one that was idle', (t) => {
+  for (const pauseMs of [2_000, 4_000]) {
+    const made = threeNodes();
+    const client = made.startClient('client', NAMES);
+    made.talk(500);
+    made.run(12_000);
+    client.host.pause();
+    made.run(pauseMs);
+    client.host.resume();
+    client.host.perform(() => client.say());
+    made.run(500);
+    t.equal(client.machine.counters.stoodStill, pauseMs > 3_000 ? 1 : 0);
+    t.same(notOnce(made, client), []);
+  }
+  t.end();
+});
+
 t.test('an epoch that is worn is followed by another, and nothing is lost', (t) => {
   const made = threeNodes();
   const client = made.startClient('client', NAMES, { rekeyRecords: 100 });

@@ -26,6 +26,44 @@ t.test('an owner that drains loses and doubles nothing, either way', (t) => {
   t.end();
 });
 
+t.test('a drain is exact with six thousand payloads under way, and without a standby', (t) => {
+  const made = threeNodes({ delayMinMs: 20, delayMeanMs: 0.1 });
+  const client = made.startClient('client', ['alpha']);
+  made.talk(200, 5);
+  for (let index = 0; index < 6_000; index += 1) client.host.perform(() => client.say());
+  made.run(1);
+  client.host.perform(() =>
+    client.run((now) => client.machine.setCandidates(['alpha', 'bravo'], now)),
+  );
+  made.run(15);
+  const node = made.node('alpha');
+  node.run((now) => node.machine.drain(now));
+  made.run(1_500);
+  t.same(notOnce(made, client), []);
+  t.ok(client.machine.counters.resentMissing >= 6_000);
+  t.equal(client.machine.counters.resentUnsure, 0);
+  t.end();
+});
+
+t.test('what is sent again leaves a little at a time', (t) => {
+  const made = threeNodes();
+  const client = made.startClient('client', NAMES);
+  made.talk(400, 5);
+  made.kill('alpha');
+  for (let index = 0; index < 200; index += 1) client.host.perform(() => client.say());
+  let most = 0;
+  for (let before = client.machine.counters.sent, step = 0; step < 400; step += 1) {
+    made.run(0.5);
+    const { sent } = client.machine.counters;
+    most = Math.max(most, sent - before);
+    before = sent;
+  }
+  t.ok(most <= 70, `${most} at once`);
+  t.ok(client.machine.counters.resentUnsure >= 200);
+  t.same(notOnce(made, client), []);
+  t.end();
+});
+
 t.test('a drain loses nothing even if no standby was ready', (t) => {
   const made = threeNodes();
   const client = made.startClient('client', ['alpha']);

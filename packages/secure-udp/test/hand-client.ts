@@ -44,13 +44,18 @@ export class HandNode {
   readonly machine: NodeAssociations;
   readonly sent: { readonly bytes: Buffer; readonly to: Endpoint }[] = [];
   readonly events: NodeEvent[] = [];
+  /** Into the cache. */
+  looks = 0;
   now = 1_000;
 
   constructor(record: Partial<AssociationRecord> = {}, datagramBytes = 1_200) {
     this.records.set(ID, { ...RECORD, ...record });
     this.machine = new NodeAssociations({
       name: 'alpha',
-      lookup: (id) => this.records.get(id),
+      lookup: (id) => {
+        this.looks += 1;
+        return this.records.get(id);
+      },
       random: distinct(),
       datagramBytes,
     });
@@ -169,11 +174,23 @@ export function read(bytes: Buffer): UdpRecord {
 let opened = 0;
 
 /** An epoch that the node has, opened with `content`. */
-export function openEpoch(node: HandNode, content: Uint8Array, from: Endpoint = CLIENT): HandEpoch {
+export function openEpoch(
+  node: HandNode,
+  content: Uint8Array,
+  from: Endpoint = CLIENT,
+  suite: SuiteName = RECORD.suite,
+): HandEpoch {
   node.take();
   node.receive(hello(), from);
   opened += 1;
-  const epoch = new HandEpoch(node.take()[0]!.bytes, counting(opened, 16));
+  const epoch = new HandEpoch(node.take()[0]!.bytes, counting(opened, 16), suite);
   node.receive(epoch.opening(content), from);
   return epoch;
+}
+
+/** All contents that the node has sent, by where to. */
+export function sent(node: HandNode, epoch: HandEpoch) {
+  return node
+    .take()
+    .flatMap(({ bytes, to }) => epoch.open(bytes).map((content) => ({ content, to })));
 }

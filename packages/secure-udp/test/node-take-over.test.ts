@@ -16,6 +16,7 @@ import {
 
 const payload = (text: string) => encodeData(Buffer.from(text));
 const C = counting(0xc0, 16);
+const TOKEN = counting(1, 8);
 
 t.test('a HELLO is answered by a TAKE, and its first opening record is relayed at once', (t) => {
   const node = new HandNode().receive(hello());
@@ -103,6 +104,25 @@ t.test('a forged opening record leaves the offer to the client', (t) => {
   t.end();
 });
 
+t.test('after a few forged opening records the offer is another one', (t) => {
+  const node = new HandNode().receive(hello());
+  const take = node.take()[0]!.bytes;
+  const epoch = new HandEpoch(take, C);
+  for (let index = 0; index < 4; index += 1) {
+    const forged = Buffer.from(epoch.opening(payload('long enough to be a trigger')));
+    forged[forged.length - 1]! ^= 1;
+    node.receive(forged, STRANGER);
+  }
+  t.same([node.machine.offers, node.dropped()], [0, { authentication: 4 }]);
+  node.receive(epoch.opening(payload('long enough to be a trigger')));
+  t.same(node.payloads(), []);
+  const again = new HandEpoch(node.take()[0]!.bytes, C);
+  t.not(again.id, epoch.id);
+  node.receive(again.opening(payload('mine')));
+  t.same(node.payloads(), ['mine']);
+  t.end();
+});
+
 t.test('nobody gets an answer about an association that the cache does not have', (t) => {
   const node = new HandNode();
   node.records.clear();
@@ -142,6 +162,32 @@ t.test('at most 50 TAKEs a second for an association, and 8 offers', (t) => {
   node.pass(100);
   for (let index = 0; index < 200; index += 1) node.receive(hello());
   t.equal(node.take().length, 5, 'a tenth of a second later, five more');
+  t.end();
+});
+
+t.test('who takes offers up gets no more of them for that', (t) => {
+  const node = new HandNode();
+  let opened = 0;
+  for (let index = 0; index < 100; index += 1) {
+    const [take] = node.receive(hello()).take();
+    if (!take) continue;
+    opened += 1;
+    node.receive(new HandEpoch(take.bytes, counting(index, 16)).opening(encodeProbe(TOKEN)));
+    node.take();
+  }
+  t.equal(opened, 50);
+  t.equal(node.dropped()['takes'], 50);
+  node.pass(1_000);
+  t.equal(node.receive(hello()).take().length > 0, true, 'a second later');
+  t.end();
+});
+
+t.test('who is out of TAKEs costs no look into the cache', (t) => {
+  const node = new HandNode();
+  for (let index = 0; index < 60; index += 1) node.receive(hello());
+  const { looks } = node;
+  for (let index = 0; index < 100; index += 1) node.receive(hello());
+  t.equal(node.looks, looks);
   t.end();
 });
 

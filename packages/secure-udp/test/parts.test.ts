@@ -82,30 +82,71 @@ t.test('a timeout follows the round trips, and their variation', (t) => {
 t.test('what was sent is kept until its receipt, bounded in number, bytes and age', (t) => {
   const sent = new SentPayloads();
   const payload = (size: number) => ({ payload: new Uint8Array(size), firstAt: 0 });
-  for (let sequence = 0; sequence < 5_000; sequence += 1) sent.add(sequence, payload(10), 0);
-  t.equal(sent.size, 4_096);
-  sent.acknowledge({ highest: 4_999, bitmap: new Uint8Array(512).fill(0xf0) });
-  t.equal(sent.size, 2_048, 'the highest, and half of those before it, have come');
-  t.equal(sent.sentAt(4_998), 0);
-  t.equal(sent.sentAt(4_999), undefined);
-  sent.add(6_000, payload(10), 3_000);
+  for (let sequence = 0; sequence < 10_000; sequence += 1) sent.add(sequence, payload(10), 0);
+  t.equal(sent.size, 8_192);
+  sent.acknowledge({ highest: 9_999, bitmap: new Uint8Array(1_024).fill(0xf0) });
+  t.equal(sent.size, 4_096, 'the highest, and half of those before it, have come');
+  t.equal(sent.triggerSentAt(9_998), 0);
+  t.equal(sent.triggerSentAt(9_999), undefined);
+  sent.taken(9_998);
+  t.equal(sent.triggerSentAt(9_998), undefined, 'one record has one TAKE');
+  sent.add(16_000, payload(10), 3_000);
   t.equal(sent.size, 1, 'nobody can ask for the others any more');
-  for (let sequence = 7_000; sequence < 7_100; sequence += 1)
+  for (let sequence = 17_000; sequence < 17_200; sequence += 1)
     sent.add(sequence, payload(60_000), 3_001);
-  t.equal(sent.size, 69, 'four megabytes');
-  t.equal(sent.take({ fromSequence: 7_095, sentBy: 0 }).length, 5);
-  t.equal(sent.take({ fromSequence: Infinity, sentBy: 3_001 }).length, 64);
+  t.equal(sent.size, 139, 'eight megabytes');
+  t.equal(sent.take({ fromSequence: 17_195, sentBy: 0 }).length, 5);
+  t.equal(sent.take({ fromSequence: Infinity, sentBy: 3_001 }).length, 134);
+  t.end();
+});
+
+t.test('of what lies further back than a receipt reaches, nobody says that it is missing', (t) => {
+  const sent = new SentPayloads();
+  for (let sequence = 0; sequence < 100; sequence += 1) {
+    sent.add(sequence, { payload: Buffer.of(sequence), firstAt: 0 }, 0);
+  }
+  const receipt = { highest: 99, bitmap: new Uint8Array(2).fill(0x0f) };
+  sent.acknowledge(receipt);
+  t.equal(sent.takeUnknown(receipt).length, 83);
+  t.same(
+    sent.take({ fromSequence: 0, sentBy: 0 }).map(({ payload }) => payload[0]),
+    [83, 84, 85, 86, 91, 92, 93, 94],
+  );
   t.end();
 });
 
 t.test('what waits for a node is bounded, and too old after two seconds', (t) => {
   const waiting = new WaitingPayloads();
+  const payload = { payload: new Uint8Array(1_200), firstAt: 0 };
   let givenUp = 0;
-  for (let index = 0; index < 1_100; index += 1) {
-    givenUp += waiting.add({ payload: new Uint8Array(1), firstAt: index });
+  for (let index = 0; index < 7_000; index += 1) givenUp += waiting.add(payload, index);
+  t.same([givenUp, waiting.size], [10, 6_990], 'eight megabytes');
+  givenUp = waiting.addFirst(
+    Array.from({ length: 9_000 }, () => ({ ...payload })),
+    8_000,
+  );
+  t.same([givenUp, waiting.size], [9_000, 6_990], 'the newest are worth most');
+  const taken = waiting.takeAll(8_100);
+  t.same([taken.young.length, taken.givenUp, waiting.size], [900, 6_090, 0]);
+  t.equal(waiting.dueAt, Infinity);
+  t.end();
+});
+
+t.test('what waits leaves in bursts that a socket has room for, in order', (t) => {
+  const waiting = new WaitingPayloads();
+  const all = Array.from({ length: 300 }, (_, index) => ({
+    payload: Buffer.from([index >> 8, index]),
+    firstAt: 0,
+  }));
+  waiting.addFirst(all, 1_000);
+  const numbers: number[] = [];
+  const bursts: number[] = [];
+  for (let now = 1_000; waiting.size > 0; now += now === 1_005 ? 2.5 : 0.5) {
+    const { young } = waiting.takeBurst(now);
+    if (young.length > 0) bursts.push(young.length);
+    numbers.push(...young.map(({ payload }) => Buffer.from(payload).readUInt16BE()));
   }
-  t.same([givenUp, waiting.size], [76, 1_024]);
-  const taken = waiting.take(2_099);
-  t.same([taken.young.length, taken.givenUp, waiting.size], [1_001, 23, 0]);
+  t.same(bursts, [64, 16, 16, 16, 16, 16, 40, 16, 16, 16, 16, 16, 16, 16, 4]);
+  t.same(numbers, [...all.keys()]);
   t.end();
 });
