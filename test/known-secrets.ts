@@ -8,6 +8,9 @@ import type { SecretSearch } from './secret-search.ts';
 
 /** Of packages/node: by session id, a record with the session's DER in it. */
 const SESSION_TABLE = 1;
+/** By association id (secure-udp's PROTOCOL.md, "Association record"). */
+const ASSOCIATION_TABLE = 5;
+const ASSOCIATION_SECRET = { from: 3, to: 35 } as const;
 /** `SSL_SESSION` in OpenSSL's ssl/ssl_asn1.c: version 1, TLS 1.2 or 1.3, a cipher of two bytes. */
 const SESSION_START = /\x02\x01\x01\x02\x02\x03[\x03\x04]\x04\x02../s;
 const SPY_INDEX = 9;
@@ -66,13 +69,18 @@ export async function addOpensslSession(search: SecretSearch, file: string): Pro
   return found;
 }
 
-/** A member that holds what all hold, and tells the sessions: the client's own among them. */
+/**
+ * A member that holds what all hold, and tells the secrets of sessions, the client's own among
+ * them, and of associations.
+ */
 export class Spy {
   readonly #replica: LocalReplica;
   readonly #search: SecretSearch;
   readonly #timer: NodeJS.Timeout;
   /** Session ids, which stand for the sessions in tickets, as hexadecimal. */
   readonly ids = new Set<string>();
+  /** Secrets by the association's id, as hexadecimal. */
+  readonly associations = new Map<string, Buffer>();
 
   static async join(search: SecretSearch, cluster: RealCluster): Promise<Spy> {
     const port = cluster.base + 2_000;
@@ -121,6 +129,14 @@ export class Spy {
       this.ids.add(id);
       this.#search.add('a session id', key);
       this.#search.add('a session’s master secret', masterSecretOf(value));
+    }
+    for (const { key, value } of this.#replica.list(ASSOCIATION_TABLE, 10_000)) {
+      const id = Buffer.from(key).toString('hex');
+      if (this.associations.has(id)) continue;
+      const { from, to } = ASSOCIATION_SECRET;
+      const secret = Buffer.from(value.subarray(from, to));
+      this.associations.set(id, secret);
+      this.#search.add('an association’s secret', secret);
     }
   }
 }

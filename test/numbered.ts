@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 const NUMBER_BYTES = 4;
+/** What fills the datagrams. */
+export const FILLER = 'this is said in clear to nobody but the target';
 
 /** A target that sends every datagram back, and notes when each number came. */
 export class EchoTarget {
@@ -94,7 +96,7 @@ export class NumberedStream {
   }
 
   #send(): void {
-    const bytes = Buffer.alloc(160);
+    const bytes = Buffer.alloc(160, FILLER);
     bytes.writeUInt32BE(this.sentAt.length);
     this.sentAt.push(performance.now());
     this.#socket.send(bytes);
