@@ -18,8 +18,10 @@ export interface RelaySocketOptions {
   readonly opened: (port: number) => void;
 }
 
+/** Bursts of targets wait there while JavaScript is busy; the system may grant less. */
+const RECEIVE_BUFFER_BYTES = 2 ** 20;
 /** Datagrams that wait until the socket is open. */
-const WAITING_MAX = 16;
+const WAITING_MAX = 64;
 /** Without a socket, until another try. */
 const RETRY_MS = 1_000;
 
@@ -107,7 +109,8 @@ export class UdpRelaySocket {
     for (const port of this.#ports()) {
       if (this.#closed) return undefined;
       try {
-        return await DatagramSocket.open({ address, port }, { datagram: received, unsent });
+        const options = { address, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES };
+        return await DatagramSocket.open(options, { datagram: received, unsent });
       } catch (error) {
         if (!mayTryAnother(error)) return undefined;
       }
