@@ -200,6 +200,27 @@ t.test('what is no SOCKS datagram is counted by what is wrong, at every byte', a
   t.equal(refused('reserved'), 1);
 });
 
+t.test('whatever a client sends, nothing breaks', async (t) => {
+  const target = await UdpPeer.open(t);
+  const { relay, counters } = relayScene(t, { rules: [] });
+  const seeds = ['127.0.0.1', '::1', 'here.example'].map((address) => {
+    return to({ address, port: target.endpoint.port }, 'data');
+  });
+  let state = 1;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  for (let round = 0; round < 20_000; round += 1) {
+    const bytes = Buffer.from(seeds[next(seeds.length)]!);
+    for (let changes = next(4); changes >= 0; changes -= 1) bytes[next(bytes.length)] = next(256);
+    relay.handle(bytes.subarray(0, next(bytes.length + 1)));
+  }
+  relay.close();
+  t.equal(counters.toTargets.datagrams, 0);
+  t.ok(relay.destinations <= 64);
+});
+
 t.test('an empty datagram is one, and one that is too large is counted', async (t) => {
   const { relay, refused, got } = relayScene(t);
   const target = await UdpPeer.open(t);
