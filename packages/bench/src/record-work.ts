@@ -129,6 +129,7 @@ function throughMachines(suite: SuiteName, payload: Buffer, seconds: number): Re
     user: 'measured',
     clientPort: 0,
     outgoingPort: 0,
+    claims: 0,
     graceMs: 60_000,
     owner: '',
     target: undefined,

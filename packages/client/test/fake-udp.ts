@@ -149,6 +149,7 @@ export class FakeUdp {
       user: 'demo',
       clientPort: 0,
       outgoingPort: 0,
+      claims: 0,
       graceMs,
       owner: '',
       target: undefined,

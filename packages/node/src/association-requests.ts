@@ -129,7 +129,7 @@ export class AssociationRequests {
     const record: AssociationRecord = {
       ...{ secret, suite: options.suite, replay: options.replay, graceMs: options.graceMs },
       ...{ lineage: asker.lineage, user: asker.user ?? '', target, owner: '' },
-      ...{ clientPort: 0, outgoingPort: 0 },
+      ...{ clientPort: 0, outgoingPort: 0, claims: 0 },
     };
     const end = await store.add(id, record);
     if (end === 'failed' || !store.find(id)) return 'failed';

@@ -279,7 +279,8 @@ export class SecureAssociations {
   #claim(id: string): void {
     const { store, name } = this.#context;
     const outgoingPort = this.#served.get(id)?.relay?.outgoingPort;
-    const change = { owner: name, ...(outgoingPort !== undefined && { outgoingPort }) };
+    const claims = (store.find(id)?.claims ?? 0) + 1;
+    const change = { owner: name, claims, ...(outgoingPort !== undefined && { outgoingPort }) };
     if (!store.change(id, change)) return this.#over(id, 'deleted');
     const record = store.find(id);
     if (record) this.#run((now) => this.machine.handleChanged(id, record, now));

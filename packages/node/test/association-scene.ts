@@ -111,7 +111,13 @@ export class AssociationScene {
   record(change: Partial<AssociationRecord> = {}): AssociationRecord {
     return {
       ...{ secret: Buffer.alloc(32, 7), suite: 'aes-128-gcm', replay: 'drop', user: 'ann' },
-      ...{ lineage: Buffer.alloc(16, 1), clientPort: 0, outgoingPort: 0, graceMs: GRACE_MS },
+      ...{
+        lineage: Buffer.alloc(16, 1),
+        clientPort: 0,
+        outgoingPort: 0,
+        claims: 0,
+        graceMs: GRACE_MS,
+      },
       ...{ owner: '', target: undefined },
       ...change,
     };

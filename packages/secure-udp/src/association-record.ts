@@ -2,11 +2,11 @@
  * What the cluster knows of one association, under its id (PROTOCOL.md, "Association record").
  *
  * ```
- *  0        1        2        3             35             51      53      55       59
- * +--------+--------+--------+-------------+--------------+-------+-------+--------+-------
- * | format | suite  | replay | secret (32) | lineage (16) | port  | port  | grace  | owner,
- * |   1    |        | policy |             |              | client| out   | (4,ms) | user ...
- * +--------+--------+--------+-------------+--------------+-------+-------+--------+-------
+ *  0        1        2        3             35             51      53      55       59       63
+ * +--------+--------+--------+-------------+--------------+-------+-------+--------+--------+-----
+ * | format | suite  | replay | secret (32) | lineage (16) | port  | port  | grace  | claims | owner
+ * |   1    |        | policy |             |              | client| out   | (4,ms) |    (4) | ...
+ * +--------+--------+--------+-------------+--------------+-------+-------+--------+--------+-----
  * ```
  * Owner, user and target's host follow, each after its length in one byte, and then the target's
  * port (2). No target: an empty host and port 0.
@@ -35,6 +35,8 @@ export interface AssociationRecord {
   readonly graceMs: number;
   /** The node that serves it, by name; empty before the first. Bookkeeping only. */
   readonly owner: string;
+  /** How often it was claimed: a claim writes one more, whatever else is written the same. */
+  readonly claims: number;
   /** The one target, if it may have no other. */
   readonly target: { readonly host: string; readonly port: number } | undefined;
 }
@@ -46,7 +48,8 @@ const LINEAGE_AT = SECRET_AT + SECRET_BYTES;
 const CLIENT_PORT_AT = LINEAGE_AT + LINEAGE_BYTES;
 const OUTGOING_PORT_AT = CLIENT_PORT_AT + 2;
 const GRACE_AT = OUTGOING_PORT_AT + 2;
-const TEXTS_AT = GRACE_AT + 4;
+const CLAIMS_AT = GRACE_AT + 4;
+const TEXTS_AT = CLAIMS_AT + 4;
 const TEXT_BYTES_MAX = 255;
 
 /** Id and secret of a new association, from a kernel's random source. */
@@ -72,6 +75,7 @@ export function encodeAssociationRecord(record: AssociationRecord): Uint8Array {
   fixed.writeUInt16BE(record.clientPort, CLIENT_PORT_AT);
   fixed.writeUInt16BE(record.outgoingPort, OUTGOING_PORT_AT);
   fixed.writeUInt32BE(record.graceMs, GRACE_AT);
+  fixed.writeUInt32BE(record.claims, CLAIMS_AT);
   const port = Buffer.alloc(2);
   port.writeUInt16BE(record.target?.port ?? 0);
   const texts = [record.owner, record.user, record.target?.host ?? ''].map(encodeText);
@@ -104,6 +108,7 @@ export function decodeAssociationRecord(bytes: Uint8Array): AssociationRecord | 
     clientPort: record.readUInt16BE(CLIENT_PORT_AT),
     outgoingPort: record.readUInt16BE(OUTGOING_PORT_AT),
     graceMs: record.readUInt32BE(GRACE_AT),
+    claims: record.readUInt32BE(CLAIMS_AT),
     owner,
     target: host === '' ? undefined : { host, port },
   };

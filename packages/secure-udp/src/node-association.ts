@@ -17,7 +17,10 @@ const REFUSED = { opened: false, dropped: 'authentication' } as const;
 export type NodeEvent =
   /** To be relayed to the target. A view of memory that is the driver's from now on. */
   | { readonly kind: 'payload'; readonly association: string; readonly payload: Uint8Array }
-  /** To be written into the association's record, without waiting: this node is its owner. */
+  /**
+   * To be written into the association's record, without waiting: this node is its owner, and it
+   * was claimed once more.
+   */
   | { readonly kind: 'claim'; readonly association: string }
   /** Its record is to live another grace time. */
   | { readonly kind: 'renew'; readonly association: string }

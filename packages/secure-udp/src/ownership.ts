@@ -13,8 +13,12 @@ const RENEWALS_A_GRACE = 4;
  */
 export class Ownership {
   readonly #name: string;
+  /** As of the newest claim that is known. */
   #owner: string;
+  #claims: number;
   #graceMs: number;
+  /** The record has gone back behind this node's claim: who renewed it did not know of that. */
+  #overwritten = false;
   #serving = false;
   #payloadAt = -Infinity;
   #claimedAt = -Infinity;
@@ -23,9 +27,10 @@ export class Ownership {
   #validAt = -Infinity;
   #renewedAt = -Infinity;
 
-  constructor(name: string, { owner, graceMs }: AssociationRecord) {
+  constructor(name: string, { owner, claims, graceMs }: AssociationRecord) {
     this.#name = name;
     this.#owner = owner;
+    this.#claims = claims;
     this.#graceMs = graceMs;
   }
 
@@ -38,9 +43,15 @@ export class Ownership {
   }
 
   /** Own claims come back this way too. */
-  handleChanged({ owner, graceMs }: AssociationRecord, now: number): void {
-    this.#owner = owner;
+  handleChanged({ owner, claims, graceMs }: AssociationRecord, now: number): void {
     this.#graceMs = graceMs;
+    if (claims < this.#claims) {
+      this.#overwritten = this.#owner === this.#name;
+      return;
+    }
+    this.#overwritten = false;
+    this.#claims = claims;
+    this.#owner = owner;
     if (owner === this.#name) this.#foreignSince = Infinity;
     else if (this.#serving) this.#foreignSince = Math.min(this.#foreignSince, now);
   }
@@ -61,6 +72,7 @@ export class Ownership {
     if (now < this.#claimAt) return false;
     this.#claimedAt = now;
     this.#renewedAt = now;
+    this.#overwritten = false;
     return true;
   }
 
@@ -83,9 +95,14 @@ export class Ownership {
     return served;
   }
 
-  /** The record names another, and a payload came after that was seen and after the last claim. */
+  /**
+   * The record names another, and a payload came after that was seen and after the last claim; or
+   * this node's claim was overwritten.
+   */
   get #claimAt(): number {
-    if (!this.#serving || this.#owner === this.#name) return Infinity;
+    if (!this.#serving) return Infinity;
+    if (this.#overwritten) return this.#claimedAt + CLAIM_SPACING_MS;
+    if (this.#owner === this.#name) return Infinity;
     const since = Math.max(this.#claimedAt, this.#foreign ? this.#foreignSince : -Infinity);
     return this.#payloadAt > since ? this.#claimedAt + CLAIM_SPACING_MS : Infinity;
   }

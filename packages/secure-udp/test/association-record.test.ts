@@ -17,6 +17,7 @@ const record: AssociationRecord = {
   outgoingPort: 40_001,
   graceMs: 60_000,
   owner: 'node-1',
+  claims: 70_000,
   target: { host: '2001:db8::1', port: 5_060 },
 };
 

@@ -22,6 +22,7 @@ export const RECORD: AssociationRecord = {
   user: 'alice',
   clientPort: 0,
   outgoingPort: 0,
+  claims: 0,
   graceMs: 60_000,
   owner: '',
   target: undefined,

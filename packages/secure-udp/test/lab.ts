@@ -39,12 +39,14 @@ export class Lab {
   readonly checker = new Checker();
   readonly nodes = new Map<string, NodeProcess>();
   readonly clients: ClientProcess[] = [];
+  /** The newest of each. */
   readonly records = new Map<string, AssociationRecord>();
   balancer: Balancer | undefined;
   /** Whether a closed port is told by ICMP. */
   refusals = true;
   /** Whether the target answers each payload. */
   echoes = true;
+  readonly #versions = new WeakMap<AssociationRecord, number>();
   #sent = 0;
 
   constructor(options: { seed: number; faults?: Partial<NetworkFaults> }) {
@@ -66,6 +68,7 @@ export class Lab {
   kill(name: string): void {
     const node = this.node(name);
     this.checker.tallyNode(node.machine.counters);
+    if (node.machine.size > 0) this.checker.count('a node lost its memory');
     node.stop();
     node.host.crash();
   }
@@ -85,7 +88,8 @@ export class Lab {
       user: name,
       clientPort: 0,
       outgoingPort: 0,
-      graceMs: 60_000,
+      claims: 0,
+      graceMs: options.graceMs ?? 60_000,
       owner: '',
       target: undefined,
     };
@@ -131,18 +135,30 @@ export class Lab {
     }
   }
 
-  /** A node's write reaches its own cache at once and the others' soon. */
+  /**
+   * A node's write reaches its own cache at once and the others' soon; of two that cross each other
+   * all keep the same one.
+   */
   write(from: NodeProcess, id: string, record: AssociationRecord | undefined): void {
     if (!this.records.has(id)) return;
-    if (record) this.records.set(id, record);
-    else this.records.delete(id);
+    const version = record ? from.versionAfter(id) : Infinity;
+    if (!record) this.records.delete(id);
+    else if (version > this.versionOf(this.records.get(id))) this.records.set(id, record);
+    if (record) this.#versions.set(record, version);
     for (const node of this.nodes.values()) {
       const delayMs = node === from ? 0 : this.simulator.random.uniform() * SPREAD_MS;
       this.simulator.after(delayMs, () => {
-        // What was deleted meanwhile stays so: the cache's versions see to that.
-        if (record === undefined || this.records.has(id)) node.apply(id, record);
+        if (record === undefined) node.apply(id, record);
+        else if (!this.records.has(id)) return;
+        else if (version > this.versionOf(node.records.get(id))) node.apply(id, record);
+        else if (record !== node.records.get(id)) this.checker.count('writes crossed');
       });
     }
+  }
+
+  /** As a cache orders writes: by a count, and by who wrote. */
+  versionOf(record: AssociationRecord | undefined): number {
+    return (record && this.#versions.get(record)) ?? 0;
   }
 
   /** An operator's. */

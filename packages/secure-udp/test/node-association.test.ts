@@ -259,6 +259,31 @@ t.test('a former owner lets go a second after the last payload, and keeps its ep
   t.end();
 });
 
+t.test('a renewal that did not know of a claim takes nothing from who claimed', (t) => {
+  const node = new HandNode({ owner: 'bravo', claims: 4 });
+  const epoch = openEpoch(node, payload('0'));
+  const write = (owner: string, claims: number) =>
+    node.run(() => node.machine.handleChanged(ID, { ...RECORD, owner, claims }, node.now));
+  write('alpha', 5);
+  t.same(node.kinds(), ['payload', 'claim']);
+  write('bravo', 4);
+  node.pass(5_000);
+  t.same(node.kinds(), ['claim'], 'no payload comes, and nothing is let go');
+  write('alpha', 5);
+  node.pass(5_000);
+  t.same(node.kinds(), []);
+  write('bravo', 4);
+  write('alpha', 5);
+  node.pass(5_000);
+  t.same(node.kinds(), [], 'somebody else has put it right');
+  write('bravo', 5);
+  node.pass(5_000);
+  t.same(node.kinds(), ['let go'], 'of two claims with one count the cache has chosen');
+  node.receive(epoch.seal(payload('1')));
+  t.same(node.kinds(), ['payload', 'claim']);
+  t.end();
+});
+
 t.test("an owner renews the record's life while valid records arrive", (t) => {
   const node = new HandNode({ owner: 'alpha', graceMs: 40_000 });
   const epoch = openEpoch(node, payload('0'));

@@ -115,6 +115,12 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
     return { address: this.host.address, port: NODE_PORT };
   }
 
+  /** Of what it writes now. */
+  versionAfter(id: string): number {
+    const count = Math.floor(this.lab.versionOf(this.records.get(id))) + 1;
+    return count + [...this.lab.nodes.keys()].indexOf(this.name) / 10;
+  }
+
   /** What the cluster's cache says changed. */
   apply(id: string, record: AssociationRecord | undefined): void {
     this.host.perform(() => {
@@ -163,8 +169,8 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
       this.sockets.delete(id);
       this.lab.write(this, id, undefined);
     } else if (record && event.kind === 'claim') {
-      this.lab.write(this, id, { ...record, owner: this.name });
-    } else if (record) this.lab.write(this, id, record);
+      this.lab.write(this, id, { ...record, owner: this.name, claims: record.claims + 1 });
+    } else if (record) this.lab.write(this, id, { ...record });
   }
 }
 
