@@ -8,6 +8,7 @@ import type { NodeCounters } from '../src/node-counters.ts';
 import type { NodeEvent } from '../src/node-association.ts';
 import { HEADER_BYTES, NO_EPOCH, readRecord, RecordType, type UdpRecord } from '../src/record.ts';
 import { OPENING_BYTES, openingRandom, openTake } from '../src/take.ts';
+import { History } from './history.ts';
 import type { ClientProcess, NodeProcess } from './processes.ts';
 
 /**
@@ -36,6 +37,7 @@ export class Checker {
   /** By node and address: the client that was there heard the node there. */
   readonly #heard = new Set<string>();
   readonly #lives = new Map<object, number>();
+  readonly #history = new History((what) => this.count(what));
   /** Everything that clients ever sent. */
   readonly recording: Buffer[] = [];
 
@@ -83,6 +85,7 @@ export class Checker {
         const known = this.#nodeRandoms.get(take.epoch);
         assert(!known || known.equals(take.nodeRandom), 'an epoch has one R');
         this.#nodeRandoms.set(take.epoch, take.nodeRandom);
+        this.#history.offered(node, record, take);
       } else this.#once(`down ${record.epoch} ${record.sequence}`);
     }
     const ledger = this.#ledger(node, to);
@@ -109,6 +112,7 @@ export class Checker {
       const [record] = waiting.splice(at, 1);
       assert(at >= 0 && record, 'what is relayed was sent by a client');
       assert(!this.#deleted.get(node)?.has(record.association), 'nothing opens after DELETE');
+      this.#history.relayed(node, record);
       const name = nameOf(record);
       assert(!this.#relayed.has(name), `record ${name} relayed twice`);
       this.#relayed.add(name);
@@ -118,6 +122,11 @@ export class Checker {
       if (relays > 1) this.count('a payload reached the target twice');
       assert(relays <= (this.#copies.get(payload) ?? 0), 'only by a re-send of the client');
     }
+  }
+
+  /** The node that served the association last. */
+  servedBy(id: string): NodeProcess | undefined {
+    return this.#history.servedBy(id);
   }
 
   /** A datagram of that node's has reached a client through that address. */

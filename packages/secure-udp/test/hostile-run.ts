@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Random } from '@argyle/simulator';
 import { type SuiteName, SUITES } from '../src/suite.ts';
 import { Lab } from './lab.ts';
-import type { ClientProcess, NodeProcess } from './processes.ts';
+import { type ClientProcess, NodeProcess } from './processes.ts';
 
 const NODES = ['alpha', 'bravo', 'charlie'];
 const STRANGER = { address: '198.18.255.255', port: 9 };
@@ -58,6 +58,7 @@ function startClient(lab: Lab, name: string, random: Random): ClientProcess {
   return lab.startClient(name, candidates, {
     suite: random.pick(Object.keys(SUITES) as SuiteName[]),
     replay: random.pick(['drop', 'drop', 'warn', 'end']),
+    graceMs: random.pick([60_000, 1_000]),
     standbys: 1 + random.below(2),
     resend: random.chance(0.2) ? { datagrams: 0, ageMs: 0 } : { datagrams: 64, ageMs: 1_000 },
     rekeyRecords: random.chance(0.3) ? 50 + random.below(200) : 2 ** 24,
@@ -76,6 +77,8 @@ function act(lab: Lab, random: Random): void {
     [4, () => drain(lab, node)],
     [4, () => lab.balancer?.deal()],
     [3, () => loseRecord(lab, node, client)],
+    [3, () => cut(lab, client.name, node.name, random.below(2_000))],
+    [3, () => cut(lab, node.name, client.name, random.below(2_000))],
     [3, () => reorder(lab, client, random)],
     [2, () => bothAtOnce(lab, client)],
     [1, () => lab.delete(client.id)],
@@ -94,9 +97,18 @@ function restart(lab: Lab, node: NodeProcess): void {
 function freeze(lab: Lab, process: NodeProcess | ClientProcess, durationMs: number): void {
   if (!process.alive) return;
   process.host.pause();
+  lab.checker.count(process instanceof NodeProcess ? 'a node paused' : 'a client paused');
   lab.simulator.after(durationMs, () => {
     if (process.alive) process.host.resume();
   });
+}
+
+/** Nothing passes in that direction, though both are there. */
+function cut(lab: Lab, from: string, to: string, durationMs: number): void {
+  const { network } = lab.simulator;
+  lab.checker.count('a path was cut one way');
+  network.cut(from, to);
+  lab.simulator.after(durationMs, () => network.heal());
 }
 
 /** It ends as a process does: drained or not, two seconds later. */
@@ -185,6 +197,11 @@ function mustGetThrough(lab: Lab): void {
     for (let number = since + 1; number <= client.number; number += 1) {
       assert(client.arrivals.has(number), `payload ${number} did not arrive: ${explain()}`);
       assert(client.received.includes(number), `no answer to ${number}: ${explain()}`);
+    }
+    const owner = lab.checker.servedBy(client.id)?.name;
+    for (const { name, records } of lab.nodes.values()) {
+      const said = records.get(client.id)?.owner;
+      assert.equal(said, owner, `${name} does not know the owner: ${explain()}`);
     }
   }
 }

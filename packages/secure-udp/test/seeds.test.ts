@@ -5,10 +5,16 @@ const SEEDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 5_000 : 250;
 /** What the seeds together must have met, or the suite proves less than it says. */
 const RARE = [
   'a cache lost a record',
+  'a client paused',
   'a client stood still',
   'a client was found at another address',
+  'a former owner served again',
+  'a node lost its memory',
+  'a node paused',
   'a node stood still',
+  'a path was cut one way',
   'a payload reached the target twice',
+  'a record was overtaken',
   'client drops: authentication',
   'client drops: epoch',
   'client drops: replayed',
@@ -34,9 +40,13 @@ const RARE = [
   'node: drained',
   'node: ended',
   'node: let go',
+  'node: renew',
   'node: replay',
   'sent again: missing',
   'sent again: unsure',
+  'two nodes served an association at once',
+  'two nodes would take the same association',
+  'writes crossed',
 ];
 
 t.test(`${SEEDS} seeds of loss, replay, kill, freeze, drain, moves and deletion`, (t) => {
