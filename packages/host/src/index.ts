@@ -8,6 +8,7 @@ export type {
   Output,
   StrangerEnd,
 } from './machine.ts';
+export { readCount, writeCount } from './count.ts';
 export { Driver } from './driver.ts';
 export type { DriverHandlers } from './driver.ts';
 export type { Log } from './log.ts';

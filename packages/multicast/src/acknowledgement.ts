@@ -12,7 +12,8 @@
  * |  gaps (8)     |  gaps: { first (64), count (16) } ...
  * +---------------+-----------------------------------------------+
  */
-import { INCARNATION_BYTES, readCount, writeCount } from './segment.ts';
+import { readCount, writeCount } from '@argyle/host';
+import { INCARNATION_BYTES } from './segment.ts';
 
 const FIXED_BYTES = INCARNATION_BYTES + 17;
 const GAP_BYTES = 10;

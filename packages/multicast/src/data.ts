@@ -8,7 +8,7 @@
  * |  flags (8)    |  items: { flags (8), length (16), bytes } ...
  * +---------------+-----------------------------------------------+
  */
-import { readCount, writeCount } from './segment.ts';
+import { readCount, writeCount } from '@argyle/host';
 
 export const DATA_HEADER_BYTES = 9;
 export const ITEM_HEADER_BYTES = 3;

@@ -23,7 +23,8 @@
  * +---------------------------------------------------------------+
  */
 import type { Endpoint } from '@argyle/host';
-import { INCARNATION_BYTES, readCount, writeCount } from './segment.ts';
+import { readCount, writeCount } from '@argyle/host';
+import { INCARNATION_BYTES } from './segment.ts';
 
 const FIXED_BYTES = 36 + INCARNATION_BYTES;
 export const ENTRY_BYTES = INCARNATION_BYTES + 25;

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
-import type { Endpoint } from '@argyle/host';
+import { type Endpoint, readCount, writeCount } from '@argyle/host';
 import { Derivations } from './derivations.ts';
 import {
   CLUSTER_ID_BYTES,
@@ -12,10 +12,8 @@ import {
   KEY_ID_OFFSET,
   OVERHEAD_BYTES,
   PACKET_OFFSET,
-  readCount,
   SEGMENT_VERSION,
   TAG_BYTES,
-  writeCount,
 } from './segment.ts';
 
 export const CLUSTER_KEY_BYTES = 32;

@@ -1,10 +1,11 @@
+import { readCount } from '@argyle/host';
 import type { Candidate } from './candidate.ts';
 import type { Candidates } from './candidates.ts';
 import type { ClientCounters, ClientDropReason } from './client-counters.ts';
 import { ClientEpoch } from './client-epoch.ts';
 import { TAKE_ACCEPTED_MS } from './constants.ts';
 import type { AssociationKeys } from './key-schedule.ts';
-import { NO_EPOCH, RANDOM_BYTES, readCount, SEQUENCE_OFFSET, type UdpRecord } from './record.ts';
+import { NO_EPOCH, RANDOM_BYTES, SEQUENCE_OFFSET, type UdpRecord } from './record.ts';
 import type { SuiteName } from './suite.ts';
 import { encodeHello, openTake, type Take } from './take.ts';
 

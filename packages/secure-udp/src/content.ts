@@ -17,8 +17,7 @@
  *
  * Bit i of the bitmap, counted from the least of its first byte, is sequence `highest - 1 - i`.
  */
-import { REPLAY_WINDOW_PACKETS } from '@argyle/host';
-import { readCount, writeCount } from './record.ts';
+import { readCount, REPLAY_WINDOW_PACKETS, writeCount } from '@argyle/host';
 
 /** Only append: numbers are never given a second meaning. */
 export const ContentKind = {

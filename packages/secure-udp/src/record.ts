@@ -13,6 +13,8 @@
  * | ciphertext, then tag, as the suite says ...                                     |
  * +---------------------------------------------------------------------------------+
  */
+import { readCount, writeCount } from '@argyle/host';
+
 export const TYPE_OFFSET = 0;
 export const VERSION_OFFSET = 1;
 export const LENGTH_OFFSET = 3;
@@ -79,20 +81,4 @@ export function writeHeader(
   fields.association.copy(record, ASSOCIATION_OFFSET);
   fields.epoch.copy(record, EPOCH_OFFSET);
   writeCount(record, fields.sequence, SEQUENCE_OFFSET);
-}
-
-const COUNT_LIMIT_HIGH = 0x1_0000;
-
-/** 64 bits on the wire, below 2^48 in practice. */
-export function writeCount(bytes: Buffer, value: number, offset: number): void {
-  bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);
-  bytes.writeUInt32BE(value % 0x1_0000_0000, offset + 4);
-}
-
-/** Infinity from 2^48 on. */
-export function readCount(bytes: Buffer, offset: number): number {
-  const high = bytes.readUInt32BE(offset);
-  return high >= COUNT_LIMIT_HIGH
-    ? Infinity
-    : high * 0x1_0000_0000 + bytes.readUInt32BE(offset + 4);
 }
