@@ -98,8 +98,8 @@ export class UdpRelaySocket {
       return;
     }
     this.#state = { kind: 'open', socket };
-    this.#options.opened(socket.endpoint.port);
     for (const { bytes, to } of waiting) socket.send(bytes, to);
+    this.#options.opened(socket.endpoint.port);
   }
 
   async #bind(): Promise<DatagramSocket | undefined> {
