@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import type { Endpoint } from '@argyle/host';
 import { encodeSocksDatagram } from '@argyle/secure-udp';
 import {
@@ -66,9 +65,9 @@ export class HandEpoch {
     });
   }
 
-  get endpoint(): Endpoint {
-    const { address, port } = this.#socket.address() as AddressInfo;
-    return { address, port };
+  /** Secret, both. */
+  get keys(): readonly Buffer[] {
+    return [this.#toNode.key, this.#toClient.key];
   }
 
   /** The next record, with a payload for a target; `opening`: it shows C. */

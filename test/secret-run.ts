@@ -12,6 +12,7 @@ import {
 import { forge, GroupTap, NoiseSource } from './noise.ts';
 import { sClient } from './openssl.ts';
 import { type RealCluster, until } from './real-cluster.ts';
+import { associate, openAssociation, sendThrough } from './secret-datagrams.ts';
 import { fetchThrough, login, resumeForged, scan } from './secret-load.ts';
 import type { SecretSearch } from './secret-search.ts';
 import { visit } from './tls.ts';
@@ -64,8 +65,10 @@ export async function runHard(t: Test, scene: Scene): Promise<Answers> {
         const { sessions } = await visit(cluster.nodePort(index), ca, { maxVersion });
         for (const session of sessions) await resumeForged(cluster, session);
       }
+      await associate(cluster, index, search);
     }
     t.equal(await fetchThrough(cluster, 4), 4, 'fetches through the client');
+    t.equal(await sendThrough(cluster, 4), 4, 'datagrams through it');
     await scan([
       ...NODES.flatMap((index) => [cluster.nodePort(index), port + index]),
       ...[0, ...NODES].map((index) => cluster.base + 1_000 + index),
@@ -84,7 +87,10 @@ export async function runHard(t: Test, scene: Scene): Promise<Answers> {
     t.equal(await login(cluster, 2, 'demo', passwordOf(cluster)), 0, 'after its state transfer');
   }
   await operate(t, scene, wrong);
+  const open = await openAssociation(cluster, 1, search);
   const pages = await allPages(cluster);
+  open.client.close();
+  t.match(pages.get('2/api/v1/associations'), /demo/, 'associations are told of');
   for (const name of ['node-1', 'client']) {
     for (const file of ['cmdline', 'environ']) {
       pages.set(`${file} of ${name}`, readProcess(cluster.read(`${name}.pid`), file));

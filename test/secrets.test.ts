@@ -64,7 +64,7 @@ t.test('no secret leaves the place where it belongs', { skip: noTool }, async (t
   const group = cluster.base + 2_000;
   const between = await watch(scene, 'between', `portrange ${group}-${group + 9}`);
   const ports = `portrange ${cluster.nodePort(1)}-${cluster.nodePort(9)}`;
-  const clients = await watch(scene, 'clients', `tcp and ${ports}`);
+  const clients = await watch(scene, 'clients', ports);
   said.set('argyle up', await cluster.up());
   const spy = await Spy.join(search, cluster);
   t.teardown(() => spy.leave());
@@ -73,6 +73,8 @@ t.test('no secret leaves the place where it belongs', { skip: noTool }, async (t
   said.set('argyle down', await cluster.down());
   t.comment(`${search.size} secrets, ${spy.ids.size} sessions`);
   t.ok(spy.ids.size > 20);
+  // One at each node by hand, and one of the client's.
+  t.ok(spy.associations.size >= 4, `${spy.associations.size} associations`);
 
   await t.test('the search sees what passes and what is written', async (t) => {
     await provesItself(t, scene, answers, between);

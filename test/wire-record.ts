@@ -67,7 +67,7 @@ export function adoptionProof(secret: Uint8Array, association: string, exported:
 
 /** One direction of an epoch, with the suite `aes-128-gcm`. */
 export class WireSeal {
-  readonly #key: Buffer;
+  readonly key: Buffer;
   readonly #iv: Buffer;
 
   constructor(
@@ -83,25 +83,25 @@ export class WireSeal {
     const names = [Buffer.of(1), Buffer.from(epoch.association + epoch.epoch, 'hex')];
     const randoms = [epoch.nodeRandom, epoch.clientRandom];
     const material = expand(secret, direction, [...names, ...randoms], 28);
-    this.#key = material.subarray(0, 16);
+    this.key = material.subarray(0, 16);
     this.#iv = material.subarray(16);
   }
 
   /** What must never come twice: the key and the nonce of that sequence. */
   use(sequence: bigint): string {
-    return Buffer.concat([this.#key, this.#nonce(sequence)]).toString('hex');
+    return Buffer.concat([this.key, this.#nonce(sequence)]).toString('hex');
   }
 
   /** Throws if the seal is broken. */
   open({ bytes, sequence }: WireRecord, clearBytes: number): Buffer {
-    const decipher = createDecipheriv('aes-128-gcm', this.#key, this.#nonce(sequence));
+    const decipher = createDecipheriv('aes-128-gcm', this.key, this.#nonce(sequence));
     decipher.setAAD(bytes.subarray(0, clearBytes)).setAuthTag(bytes.subarray(-16));
     return Buffer.concat([decipher.update(bytes.subarray(clearBytes, -16)), decipher.final()]);
   }
 
   /** `clear`: the header, and what follows it in clear. */
   seal(clear: Buffer, sequence: bigint, content: Uint8Array): Buffer {
-    const cipher = createCipheriv('aes-128-gcm', this.#key, this.#nonce(sequence)).setAAD(clear);
+    const cipher = createCipheriv('aes-128-gcm', this.key, this.#nonce(sequence)).setAAD(clear);
     const sealed = [cipher.update(content), cipher.final()];
     return Buffer.concat([clear, ...sealed, cipher.getAuthTag()]);
   }
