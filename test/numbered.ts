@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 const NUMBER_BYTES = 4;
+const WARM_UP_MS = 100;
 /** What fills the datagrams. */
 export const FILLER = 'this is said in clear to nobody but the target';
 
@@ -57,6 +58,14 @@ export class NumberedStream {
     this.#everyMs = everyMs;
     socket.on('message', (bytes) => note(this.returns, bytes));
     socket.on('error', () => undefined);
+  }
+
+  /** Ends when a datagram has come back: before, only so many wait for an association. */
+  async warmUp(): Promise<void> {
+    const ask = setInterval(() => this.#socket.send(''), WARM_UP_MS);
+    this.#socket.send('');
+    await once(this.#socket, 'message');
+    clearInterval(ask);
   }
 
   start(): void {

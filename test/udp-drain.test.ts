@@ -20,6 +20,7 @@ t.test('a node that is told to stop moves its associations and loses nothing', a
   });
   const stream = await NumberedStream.open(port, EVERY_MS);
   t.teardown(() => stream.close());
+  await stream.warmUp();
   stream.start();
   const owner = await cluster.prepared();
   await until('a part is sent', 60_000, () => stream.sentAt.length > DATAGRAMS / 3);
