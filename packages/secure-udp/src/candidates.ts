@@ -37,6 +37,8 @@ export class Candidates {
   }
 
   epoch(id: string): ClientEpoch | undefined {
+    const inUse = this.current?.epoch;
+    if (inUse?.id === id) return inUse;
     for (const epoch of this.epochs()) if (epoch.id === id) return epoch;
     return undefined;
   }
@@ -73,6 +75,7 @@ export class Candidates {
 
   /** Drops the epochs that nothing came from for too long; answers when the next one is due. */
   expire(now: number): number {
+    if (this.#retired.length === 0) return Infinity;
     this.#retired = this.#retired.filter(({ expiresAt }) => expiresAt > now);
     return Math.min(Infinity, ...this.#retired.map(({ expiresAt }) => expiresAt));
   }

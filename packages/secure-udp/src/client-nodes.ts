@@ -352,7 +352,7 @@ export class ClientNodes {
 
   #tendEpochs(now: number): number {
     let next = this.#candidates.expire(now);
-    for (const epoch of [...this.#candidates.epochs()]) {
+    for (const epoch of this.#candidates.epochs()) {
       if (epoch.resendAt <= now) {
         epoch.resendAt = Infinity;
         this.#user.changed([], epoch.sent.take(ALL), now);

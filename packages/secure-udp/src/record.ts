@@ -61,10 +61,11 @@ export function readRecord(datagram: Buffer, at: number): UdpRecord | RecordRefu
   if (datagram.readUInt16BE(at + VERSION_OFFSET) !== VERSION) return 'version';
   const end = at + TLS_HEADER_BYTES + datagram.readUInt16BE(at + LENGTH_OFFSET);
   if (end > datagram.length || end - at < HEADER_BYTES) return 'length';
+  const names = datagram.toString('hex', at + ASSOCIATION_OFFSET, at + SEQUENCE_OFFSET);
   return {
     type,
-    association: datagram.toString('hex', at + ASSOCIATION_OFFSET, at + EPOCH_OFFSET),
-    epoch: datagram.toString('hex', at + EPOCH_OFFSET, at + SEQUENCE_OFFSET),
+    association: names.slice(0, 2 * ASSOCIATION_BYTES),
+    epoch: names.slice(2 * ASSOCIATION_BYTES),
     sequence: readCount(datagram, at + SEQUENCE_OFFSET),
     bytes: datagram.subarray(at, end),
   };

@@ -14,7 +14,8 @@ export const CLIENT_RANDOM = counting(0x70, 16);
 export const IV = counting(0x80, 16);
 
 export function keysOf(suite: SuiteName, secret: Uint8Array = SECRET): AssociationKeys {
-  return new AssociationKeys({ id: ID, secret, suite, random: () => IV });
+  const random = (sizeBytes: number) => Buffer.alloc(sizeBytes, IV);
+  return new AssociationKeys({ id: ID, secret, suite, random });
 }
 
 export function ciphersOf(suite: SuiteName) {
