@@ -7,6 +7,8 @@ const STOP_MS = 5_000;
 export class Tool {
   /** What it has written, on both streams. */
   said = '';
+  /** What of that is on its standard output. */
+  printed = '';
   readonly #child: ChildProcess;
 
   /** Output comes as it is written, and not when four kilobytes are full. */
@@ -15,6 +17,7 @@ export class Tool {
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.#child = spawn('stdbuf', ['-oL', command, ...args], { env });
     this.#child.stdin?.on('error', () => undefined);
+    this.#child.stdout?.on('data', (bytes: Buffer) => (this.printed += bytes.toString()));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (bytes: Buffer) => (this.said += bytes.toString()));
     }

@@ -109,6 +109,20 @@ export class UdpCluster {
     return owner ?? 0;
   }
 
+  /** The index of the node that carries a forward's datagrams to that port, as all nodes know. */
+  async carrier(target: number): Promise<number | undefined> {
+    interface Row {
+      readonly owner: string;
+      readonly target?: string;
+    }
+    for (const index of [1, 2, 3]) {
+      const rows = await this.nodes.view<Row[]>(index, '/api/v1/associations').catch(() => []);
+      const row = rows.find((each) => each.target === `127.0.0.1:${target}`);
+      if (row) return Number(row.owner.replace('node-', ''));
+    }
+    return undefined;
+  }
+
   pid(index: number): number {
     return Number(this.nodes.read(`node-${index}.pid`));
   }
