@@ -33,13 +33,17 @@ export class HandEpoch {
   readonly #toClient: WireSeal;
   #sequence = 0n;
 
-  /** HELLO and TAKE, from an address of its own; the epoch is opened by the first record. */
+  /**
+   * HELLO and TAKE, from an address of its own if none is given; the epoch is opened by the first
+   * record.
+   */
   static async begin(
     node: Endpoint,
     { id, secret }: { readonly id: string; readonly secret: Uint8Array },
+    given?: Socket,
   ): Promise<HandEpoch> {
-    const socket = createSocket('udp4').bind(0, '127.0.0.1');
-    await once(socket, 'listening');
+    const socket = given ?? createSocket('udp4').bind(0, '127.0.0.1');
+    if (!given) await once(socket, 'listening');
     socket.send(hello(id, BigInt(socket.address().port)), node.port, node.address);
     const answer = once(socket, 'message', { signal: AbortSignal.timeout(TAKE_MS) });
     const [bytes] = (await answer) as [Buffer];
@@ -57,6 +61,8 @@ export class HandEpoch {
     this.#toNode = new WireSeal(secret, 'client to node', { ...take, ...randoms });
     this.#toClient = new WireSeal(secret, 'node to client', { ...take, ...randoms });
     socket.on('message', (datagram) => {
+      // For somebody who shares the socket.
+      if (datagram[0] === 0) return;
       for (const record of cutDatagram(datagram)) {
         if (record.type === SEALED && record.epoch === this.#epoch) {
           this.heard.push(this.#toClient.open(record, HEADER_BYTES));

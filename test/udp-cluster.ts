@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Test } from 'tap';
 import { RealCluster, until } from './real-cluster.ts';
@@ -25,6 +25,14 @@ interface ClientView {
   };
 }
 
+interface UdpClusterOptions {
+  /** More of the client's configuration. */
+  readonly client?: string;
+  /** More of each node's. */
+  readonly node?: (index: number) => string;
+  readonly count?: number;
+}
+
 /** Three nodes by the scripts that users have, and a client with forwards. */
 export class UdpCluster {
   readonly nodes: RealCluster;
@@ -34,11 +42,18 @@ export class UdpCluster {
   static async open(
     t: Test,
     forwards: (port: number) => readonly string[],
-    options: { readonly client?: string; readonly count?: number } = {},
+    options: UdpClusterOptions = {},
   ): Promise<UdpCluster> {
     const nodes = await RealCluster.open();
     t.teardown(() => nodes.remove());
-    await nodes.up(options.count ?? 3);
+    const { count = 3, node } = options;
+    if (node) {
+      await nodes.script('argyle', 'init', '--nodes', `${count}`);
+      for (let index = 1; index <= count; index += 1) {
+        appendFileSync(nodes.file(`node-${index}.yaml`), node(index));
+      }
+    }
+    await nodes.up(count);
     const cluster = new UdpCluster(nodes, forwards(nodes.base + CLIENT_OFFSET + 1), options);
     t.teardown(() => cluster.stop());
     await until('the client is ready', READY_MS, () => cluster.#ready());
@@ -48,7 +63,7 @@ export class UdpCluster {
   private constructor(
     nodes: RealCluster,
     forwards: readonly string[],
-    { client = '' }: { readonly client?: string },
+    { client = '' }: UdpClusterOptions,
   ) {
     this.nodes = nodes;
     const file = nodes.file('forwards.yaml');
