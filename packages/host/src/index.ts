@@ -8,6 +8,8 @@ export type {
   Output,
   StrangerEnd,
 } from './machine.ts';
+export { Agenda } from './agenda.ts';
+export type { Appointment } from './agenda.ts';
 export { readCount, writeCount } from './count.ts';
 export { Driver } from './driver.ts';
 export type { DriverHandlers } from './driver.ts';

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { Cancel } from '@argyle/host';
+import { Agenda, type Cancel } from '@argyle/host';
 import { Network, type NetworkFaults } from './network.ts';
 import { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
@@ -13,17 +13,16 @@ export interface SimulatorOptions {
 
 /**
  * Time, chance and wire under one seed. A timer, a datagram in flight and a link's bytes are tasks
- * in one heap, ordered by time and then by insertion, so a run is a plain loop and two runs of one
- * seed are the same run: `digest` says so.
+ * in one agenda, ordered by time and then by insertion, so a run is a plain loop and two runs of
+ * one seed are the same run: `digest` says so.
  */
 export class Simulator implements Schedule {
   readonly network: Network<SimulatedPort>;
   readonly random: Random;
   readonly #trace: Hash = createHash('sha256');
-  readonly #heap: Task[] = [];
+  readonly #agenda = new Agenda<Task>();
   readonly #hosts = new Map<string, SimulatedHost>();
   #now = 0;
-  #inserted = 0;
 
   constructor(options: SimulatorOptions) {
     this.random = new Random(options.seed);
@@ -53,12 +52,12 @@ export class Simulator implements Schedule {
   run(durationMs: number, each?: () => void): void {
     const end = this.#now + durationMs;
     for (;;) {
-      const task = this.#heap[0];
-      if (!task || task.at > end) break;
-      pop(this.#heap);
-      if (task.cancelled) continue;
-      this.#now = task.at;
-      task.run();
+      const next = this.#agenda.first;
+      if (!next || next.at > end) break;
+      this.#agenda.removeFirst();
+      if (next.item.cancelled) continue;
+      this.#now = next.at;
+      next.item.run();
       each?.();
     }
     this.#now = end;
@@ -68,7 +67,7 @@ export class Simulator implements Schedule {
   runUntil(condition: () => boolean, boundMs: number, each?: () => void): boolean {
     const end = this.#now + boundMs;
     while (!condition()) {
-      const next = this.#heap[0];
+      const next = this.#agenda.first;
       if (!next || next.at > end) return false;
       this.run(next.at - this.#now, each);
     }
@@ -76,10 +75,8 @@ export class Simulator implements Schedule {
   }
 
   after(delayMs: number, run: () => void): Cancel {
-    this.#inserted += 1;
-    const at = this.#now + Math.max(0, delayMs);
-    const task: Task = { at, order: this.#inserted, run, cancelled: false };
-    push(this.#heap, task);
+    const task: Task = { run, cancelled: false };
+    this.#agenda.add(this.#now + Math.max(0, delayMs), task);
     return () => {
       task.cancelled = true;
     };
@@ -96,43 +93,6 @@ export class Simulator implements Schedule {
 }
 
 interface Task {
-  readonly at: number;
-  readonly order: number;
   readonly run: () => void;
   cancelled: boolean;
-}
-
-function before(a: Task, b: Task): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
-}
-
-function push(heap: Task[], task: Task): void {
-  let index = heap.length;
-  heap.push(task);
-  while (index > 0) {
-    const parent = (index - 1) >> 1;
-    const above = heap[parent];
-    if (!above || !before(task, above)) break;
-    heap[index] = above;
-    index = parent;
-  }
-  heap[index] = task;
-}
-
-function pop(heap: Task[]): void {
-  const last = heap.pop();
-  if (!last || heap.length === 0) return;
-  let index = 0;
-  for (;;) {
-    let child = 2 * index + 1;
-    const left = heap[child];
-    if (!left) break;
-    const right = heap[child + 1];
-    if (right && before(right, left)) child += 1;
-    const least = heap[child];
-    if (!least || !before(least, last)) break;
-    heap[index] = least;
-    index = child;
-  }
-  heap[index] = last;
 }
