@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Endpoint } from '@argyle/host';
 import { encodeSocksDatagram } from '@argyle/secure-udp';
 import {
+  AeadSeal,
   cutDatagram,
   header,
   HEADER_BYTES,
@@ -13,7 +14,6 @@ import {
   TAKE_OVER,
   takeOf,
   type WireRecord,
-  WireSeal,
 } from './wire-record.ts';
 
 const TAKE_MS = 5_000;
@@ -29,8 +29,8 @@ export class HandEpoch {
   readonly #association: string;
   readonly #epoch: string;
   readonly #clientRandom = randomBytes(RANDOM_BYTES);
-  readonly #toNode: WireSeal;
-  readonly #toClient: WireSeal;
+  readonly #toNode: AeadSeal;
+  readonly #toClient: AeadSeal;
   #sequence = 0n;
 
   /**
@@ -58,8 +58,8 @@ export class HandEpoch {
     this.#association = take.association;
     this.#epoch = take.epoch;
     const randoms = { nodeRandom: takeOf(take).nodeRandom, clientRandom: this.#clientRandom };
-    this.#toNode = new WireSeal(secret, 'client to node', { ...take, ...randoms });
-    this.#toClient = new WireSeal(secret, 'node to client', { ...take, ...randoms });
+    this.#toNode = new AeadSeal('aes-128-gcm', secret, 'client to node', { ...take, ...randoms });
+    this.#toClient = new AeadSeal('aes-128-gcm', secret, 'node to client', { ...take, ...randoms });
     socket.on('message', (datagram) => {
       // For somebody who shares the socket.
       if (datagram[0] === 0) return;

@@ -5,22 +5,26 @@ import type { Datagram } from './datagrams.ts';
 import { FILLER } from './numbered.ts';
 import { missing, until } from './real-cluster.ts';
 import { SecretSearch } from './secret-search.ts';
-import { cutDatagram, SEALED, TAKE_OVER } from './wire-record.ts';
+import { cutDatagram, SEALED, TAKE_OVER, type WireSuite } from './wire-record.ts';
 import { NODES, SETTLE_MS, WireScene } from './wire-scene.ts';
 
 const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
 const KILLS = FULL ? 5 : 1;
 /** Datagrams in which a byte is changed, to see that the reader notices. */
 const SPOILT = 40;
+/** Besides the default one. */
+const SUITES: readonly WireSuite[] = FULL
+  ? ['aes-256-gcm', 'chacha20-poly1305', 'aes-128-cbc-hmac-sha256']
+  : ['aes-128-cbc-hmac-sha256'];
 /** From there everything is sent once more. */
 const STRANGERS = ['127.0.0.2', '127.0.0.77'];
-t.setTimeout(FULL ? 600_000 : 110_000);
+t.setTimeout(FULL ? 900_000 : 110_000);
 
 const noTool = (await missing('tcpdump')) || (await missing('tshark')) || (await missing('cc'));
 
 t.test('what passes between client and nodes', { skip: noTool }, async (t) => {
-  const scene = await WireScene.open(t);
-  const { cluster, stream, target } = scene;
+  const scene = await WireScene.open(t, 'aes-128-gcm');
+  const { cluster } = scene;
   const first = await scene.talk(() => cluster.prepared());
   await t.test('before a take-over, whatever is sent again is relayed by nobody', async (t) => {
     await replayEverywhere(t, scene, first);
@@ -38,43 +42,55 @@ t.test('what passes between client and nodes', { skip: noTool }, async (t) => {
   });
 
   await t.test('every record is what PROTOCOL.md draws', (t) => {
-    const audit = scene.newAudit();
-    for (const datagram of seen) audit.add(datagram);
-    t.same(audit.faults.slice(0, 5), [], `${seen.length} datagrams, every byte of them read`);
-    t.comment(JSON.stringify(Object.fromEntries([...audit.counts].sort())));
-    for (const kind of ['client HELLO', 'client opening', 'client sealed', 'node TAKE']) {
-      t.ok(audit.counts.get(kind), kind);
-    }
-    for (const kind of ['client DATA', 'client PROBE', 'node DATA', 'node RECEIVED']) {
-      t.ok(audit.counts.get(kind), kind);
-    }
-    const numbers = new Set(stream.sentAt.keys());
-    for (const payloads of [audit.toNode, audit.toClient]) {
-      t.ok(payloads.length > 0 && payloads.every((payload) => payload.includes(FILLER)));
-      const carried = new Set(payloads.map((payload) => payload.readUInt32BE(10)));
-      t.same([...carried.difference(numbers)], [], 'the numbers of the application');
-    }
-    t.ok(target.arrivals.size > 0);
-    const sealed = [...seen.keys()].filter((index) => seen[index]?.bytes[0] === SEALED);
-    for (let part = 0; part < SPOILT; part += 1) {
-      const index = sealed[Math.floor((part * sealed.length) / SPOILT)] ?? 0;
-      const before = scene.newAudit();
-      for (const datagram of seen.slice(0, index)) before.add(datagram);
-      before.add(spoilt(seen[index]!, part));
-      if (before.faults.length !== 1) t.fail(`a byte of datagram ${index} is changed, unnoticed`);
-    }
-    t.end();
-  });
-  await t.test('nothing of a payload is in clear there', (t) => {
-    const words = new SecretSearch();
-    words.add('the payload', Buffer.from(FILLER));
-    for (const file of scene.captured) t.same(words.find(file), []);
+    readEverything(t, scene, seen);
     t.end();
   });
   await t.test('and the association still serves', async () => {
     await scene.talk(async () => undefined);
   });
 });
+
+for (const suite of SUITES) {
+  t.test(`what passes under ${suite}`, { skip: noTool }, async (t) => {
+    const scene = await WireScene.open(t, suite);
+    const seen = await scene.talk(() => scene.cluster.prepared());
+    seen.push(...(await scene.talk(() => scene.takeOver())));
+    readEverything(t, scene, seen);
+  });
+}
+
+/** With the keys of the cluster, and without. */
+function readEverything(t: Test, scene: WireScene, seen: readonly Datagram[]): void {
+  const audit = scene.newAudit();
+  const { stream, target } = scene;
+  for (const datagram of seen) audit.add(datagram);
+  t.same(audit.faults.slice(0, 5), [], `${seen.length} datagrams, every byte of them read`);
+  t.comment(JSON.stringify(Object.fromEntries([...audit.counts].sort())));
+  for (const kind of ['client HELLO', 'client opening', 'client sealed', 'node TAKE']) {
+    t.ok(audit.counts.get(kind), kind);
+  }
+  for (const kind of ['client DATA', 'client PROBE', 'node DATA', 'node RECEIVED']) {
+    t.ok(audit.counts.get(kind), kind);
+  }
+  const numbers = new Set(stream.sentAt.keys());
+  for (const payloads of [audit.toNode, audit.toClient]) {
+    t.ok(payloads.length > 0 && payloads.every((payload) => payload.includes(FILLER)));
+    const carried = new Set(payloads.map((payload) => payload.readUInt32BE(10)));
+    t.same([...carried.difference(numbers)], [], 'the numbers of the application');
+  }
+  t.ok(target.arrivals.size > 0);
+  const sealed = [...seen.keys()].filter((index) => seen[index]?.bytes[0] === SEALED);
+  for (let part = 0; part < SPOILT; part += 1) {
+    const index = sealed[Math.floor((part * sealed.length) / SPOILT)] ?? 0;
+    const before = scene.newAudit();
+    for (const datagram of seen.slice(0, index)) before.add(datagram);
+    before.add(spoilt(seen[index]!, part));
+    if (before.faults.length !== 1) t.fail(`a byte of datagram ${index} is changed, unnoticed`);
+  }
+  const words = new SecretSearch();
+  words.add('the payload', Buffer.from(FILLER));
+  for (const file of scene.captured) t.same(words.find(file), [], 'nothing of it is in clear');
+}
 
 /** Each datagram of the client at each node, from strangers' addresses and from its own. */
 async function replayEverywhere(

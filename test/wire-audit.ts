@@ -11,7 +11,9 @@ import {
   takeMac,
   takeOf,
   type WireRecord,
-  WireSeal,
+  type WireSeal,
+  wireSeal,
+  type WireSuite,
 } from './wire-record.ts';
 
 const OPENING_BYTES = HEADER_BYTES + RANDOM_BYTES;
@@ -38,6 +40,7 @@ export class WireAudit {
   /** Payloads that were in the records. */
   readonly toNode: Buffer[] = [];
   readonly toClient: Buffer[] = [];
+  readonly #suite: WireSuite;
   readonly #nodePorts: ReadonlySet<number>;
   readonly #secretOf: (association: string) => Buffer | undefined;
   /** By node and name. */
@@ -46,7 +49,12 @@ export class WireAudit {
   readonly #triggers = new Map<string, number>();
   readonly #nonces = new Set<string>();
 
-  constructor(nodePorts: readonly number[], secretOf: (association: string) => Buffer | undefined) {
+  constructor(
+    suite: WireSuite,
+    nodePorts: readonly number[],
+    secretOf: (association: string) => Buffer | undefined,
+  ) {
+    this.#suite = suite;
     this.#nodePorts = new Set(nodePorts);
     this.#secretOf = secretOf;
   }
@@ -130,8 +138,8 @@ export class WireAudit {
     if (epoch.clientRandom) return expect(epoch.clientRandom.equals(clientRandom), 'the same C');
     epoch.clientRandom = clientRandom;
     const names = { ...record, nodeRandom: epoch.nodeRandom, clientRandom };
-    epoch.toNode.seal = new WireSeal(secret, 'client to node', names);
-    epoch.toClient.seal = new WireSeal(secret, 'node to client', names);
+    epoch.toNode.seal = wireSeal(this.#suite, secret, 'client to node', names);
+    epoch.toClient.seal = wireSeal(this.#suite, secret, 'node to client', names);
   }
 
   #open(direction: Direction, record: WireRecord, clearBytes: number): Buffer {
@@ -142,7 +150,7 @@ export class WireAudit {
     direction.last = sequence;
     const { seal } = direction;
     if (!seal) throw new Error('an epoch without C');
-    const nonce = seal.use(sequence);
+    const nonce = seal.use(record, clearBytes);
     expect(!this.#nonces.has(nonce), 'no nonce twice under a key');
     this.#nonces.add(nonce);
     return seal.open(record, clearBytes);

@@ -65,43 +65,73 @@ export function adoptionProof(secret: Uint8Array, association: string, exported:
   return createHmac('sha256', key).update(exported).digest();
 }
 
-/** One direction of an epoch, with the suite `aes-128-gcm`. */
-export class WireSeal {
+/** One direction of an epoch. */
+export interface WireSeal {
   readonly key: Buffer;
+  /** What must never come twice: the key, and the nonce or IV of the record. */
+  use(record: WireRecord, clearBytes: number): string;
+  /** Throws if the seal is broken. */
+  open(record: WireRecord, clearBytes: number): Buffer;
+}
+
+export interface WireEpoch {
+  readonly association: string;
+  readonly epoch: string;
+  readonly nodeRandom: Uint8Array;
+  readonly clientRandom: Uint8Array;
+}
+
+type Way = 'client to node' | 'node to client';
+type Aead = keyof typeof AEADS;
+export type WireSuite = Aead | 'aes-128-cbc-hmac-sha256';
+
+const AEADS = {
+  'aes-128-gcm': { number: 1, keyBytes: 16 },
+  'aes-256-gcm': { number: 2, keyBytes: 32 },
+  'chacha20-poly1305': { number: 3, keyBytes: 32 },
+} as const;
+const TAG = { authTagLength: 16 };
+
+export function wireSeal(
+  suite: WireSuite,
+  secret: Uint8Array,
+  way: Way,
+  epoch: WireEpoch,
+): WireSeal {
+  if (suite === 'aes-128-cbc-hmac-sha256') return new CbcSeal(secret, way, epoch);
+  return new AeadSeal(suite, secret, way, epoch);
+}
+
+/** Suites 1 to 3: nonce and IV are combined. */
+export class AeadSeal implements WireSeal {
+  readonly key: Buffer;
+  readonly #suite: Aead;
   readonly #iv: Buffer;
 
-  constructor(
-    secret: Uint8Array,
-    direction: 'client to node' | 'node to client',
-    epoch: {
-      readonly association: string;
-      readonly epoch: string;
-      readonly nodeRandom: Uint8Array;
-      readonly clientRandom: Uint8Array;
-    },
-  ) {
-    const names = [Buffer.of(1), Buffer.from(epoch.association + epoch.epoch, 'hex')];
-    const randoms = [epoch.nodeRandom, epoch.clientRandom];
-    const material = expand(secret, direction, [...names, ...randoms], 28);
-    this.key = material.subarray(0, 16);
-    this.#iv = material.subarray(16);
+  constructor(suite: Aead, secret: Uint8Array, way: Way, epoch: WireEpoch) {
+    const { number, keyBytes } = AEADS[suite];
+    const material = expand(secret, way, namesOf(number, epoch), keyBytes + 12);
+    this.#suite = suite;
+    this.key = material.subarray(0, keyBytes);
+    this.#iv = material.subarray(keyBytes);
   }
 
-  /** What must never come twice: the key and the nonce of that sequence. */
-  use(sequence: bigint): string {
+  use({ sequence }: WireRecord): string {
     return Buffer.concat([this.key, this.#nonce(sequence)]).toString('hex');
   }
 
-  /** Throws if the seal is broken. */
   open({ bytes, sequence }: WireRecord, clearBytes: number): Buffer {
-    const decipher = createDecipheriv('aes-128-gcm', this.key, this.#nonce(sequence));
+    const nonce = this.#nonce(sequence);
+    // Typed as a GCM one; the other takes the same.
+    const decipher = createDecipheriv(this.#suite as 'aes-128-gcm', this.key, nonce, TAG);
     decipher.setAAD(bytes.subarray(0, clearBytes)).setAuthTag(bytes.subarray(-16));
     return Buffer.concat([decipher.update(bytes.subarray(clearBytes, -16)), decipher.final()]);
   }
 
   /** `clear`: the header, and what follows it in clear. */
   seal(clear: Buffer, sequence: bigint, content: Uint8Array): Buffer {
-    const cipher = createCipheriv('aes-128-gcm', this.key, this.#nonce(sequence)).setAAD(clear);
+    const nonce = this.#nonce(sequence);
+    const cipher = createCipheriv(this.#suite as 'aes-128-gcm', this.key, nonce, TAG).setAAD(clear);
     const sealed = [cipher.update(content), cipher.final()];
     return Buffer.concat([clear, ...sealed, cipher.getAuthTag()]);
   }
@@ -111,6 +141,35 @@ export class WireSeal {
     nonce.writeBigUInt64BE(nonce.readBigUInt64BE(4) ^ sequence, 4);
     return nonce;
   }
+}
+
+/** Suite 4: a random IV in each record, encrypted first and then authenticated. */
+class CbcSeal implements WireSeal {
+  readonly key: Buffer;
+  readonly #macKey: Buffer;
+
+  constructor(secret: Uint8Array, way: Way, epoch: WireEpoch) {
+    const material = expand(secret, way, namesOf(4, epoch), 48);
+    this.key = material.subarray(0, 16);
+    this.#macKey = material.subarray(16);
+  }
+
+  use({ bytes }: WireRecord, clearBytes: number): string {
+    return Buffer.concat([this.key, bytes.subarray(clearBytes, clearBytes + 16)]).toString('hex');
+  }
+
+  open({ bytes }: WireRecord, clearBytes: number): Buffer {
+    const mac = createHmac('sha256', this.#macKey).update(bytes.subarray(0, -32)).digest();
+    if (!mac.equals(bytes.subarray(-32))) throw new Error('the HMAC of a record');
+    const iv = bytes.subarray(clearBytes, clearBytes + 16);
+    const decipher = createDecipheriv('aes-128-cbc', this.key, iv);
+    const sealed = bytes.subarray(clearBytes + 16, -32);
+    return Buffer.concat([decipher.update(sealed), decipher.final()]);
+  }
+}
+
+function namesOf(suite: number, { association, epoch, nodeRandom, clientRandom }: WireEpoch) {
+  return [Buffer.of(suite), Buffer.from(association + epoch, 'hex'), nodeRandom, clientRandom];
 }
 
 export function header(record: Omit<WireRecord, 'bytes'>, sizeBytes: number): Buffer {

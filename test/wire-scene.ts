@@ -11,6 +11,7 @@ import { until } from './real-cluster.ts';
 import { SecretSearch } from './secret-search.ts';
 import { UdpCluster } from './udp-cluster.ts';
 import { WireAudit } from './wire-audit.ts';
+import type { WireSuite } from './wire-record.ts';
 
 const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
 const TALK_MS = FULL ? 5_000 : 1_500;
@@ -20,6 +21,7 @@ export const SETTLE_MS = 10_000;
 
 /** A client that forwards numbered datagrams through three nodes, and all that is to be seen. */
 export class WireScene {
+  readonly suite: WireSuite;
   readonly cluster: UdpCluster;
   readonly target: EchoTarget;
   readonly stream: NumberedStream;
@@ -28,7 +30,7 @@ export class WireScene {
   /** All that was captured, UDP and TCP. */
   readonly captured: Buffer[] = [];
 
-  static async open(t: Test): Promise<WireScene> {
+  static async open(t: Test, suite: WireSuite): Promise<WireScene> {
     const target = await EchoTarget.open();
     t.teardown(() => target.close());
     const forger = await Forger.make();
@@ -40,18 +42,20 @@ export class WireScene {
     };
     // What nobody has confirmed is not sent again: whatever comes twice is a replay.
     const client = 'udp: { resend: { datagrams: 0 } }';
-    const cluster = await UdpCluster.open(t, forward, { client });
+    const node = () => `\nsocks: { udp: { suite: ${suite} } }\n`;
+    const cluster = await UdpCluster.open(t, forward, { client, node });
     const spy = await Spy.join(new SecretSearch(), cluster.nodes);
     t.teardown(() => spy.leave());
     const stream = await NumberedStream.open(port, EVERY_MS);
     t.teardown(() => stream.close());
-    return new WireScene({ cluster, target, stream, forger }, spy);
+    return new WireScene({ suite, cluster, target, stream, forger }, spy);
   }
 
   private constructor(
-    parts: Pick<WireScene, 'cluster' | 'target' | 'stream' | 'forger'>,
+    parts: Pick<WireScene, 'suite' | 'cluster' | 'target' | 'stream' | 'forger'>,
     spy: Spy,
   ) {
+    this.suite = parts.suite;
     this.cluster = parts.cluster;
     this.target = parts.target;
     this.stream = parts.stream;
@@ -62,7 +66,7 @@ export class WireScene {
   /** Of what is captured from now on, or once more from the beginning. */
   newAudit(): WireAudit {
     const ports = NODES.map((index) => this.cluster.nodes.nodePort(index));
-    return new WireAudit(ports, (id) => this.#spy.associations.get(id));
+    return new WireAudit(this.suite, ports, (id) => this.#spy.associations.get(id));
   }
 
   /** The stream runs, and what happens meanwhile; what passed at the nodes' ports. */
