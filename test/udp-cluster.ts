@@ -31,6 +31,8 @@ interface UdpClusterOptions {
   /** More of each node's. */
   readonly node?: (index: number) => string;
   readonly count?: number;
+  /** Puts something before the nodes; answers the one address that the client is to know. */
+  readonly front?: (nodes: RealCluster) => Promise<string>;
 }
 
 /** Three nodes by the scripts that users have, and a client with forwards. */
@@ -54,7 +56,9 @@ export class UdpCluster {
       }
     }
     await nodes.up(count);
-    const cluster = new UdpCluster(nodes, forwards(nodes.base + CLIENT_OFFSET + 1), options);
+    const front = await options.front?.(nodes);
+    const local = forwards(nodes.base + CLIENT_OFFSET + 1);
+    const cluster = new UdpCluster(nodes, local, { ...options, front });
     t.teardown(() => cluster.stop());
     await until('the client is ready', READY_MS, () => cluster.#ready());
     return cluster;
@@ -63,13 +67,14 @@ export class UdpCluster {
   private constructor(
     nodes: RealCluster,
     forwards: readonly string[],
-    { client = '' }: UdpClusterOptions,
+    { client = '', front }: { readonly client?: string; readonly front: string | undefined },
   ) {
     this.nodes = nodes;
     const file = nodes.file('forwards.yaml');
-    const said = readFileSync(nodes.file('client.yaml'), 'utf8')
+    let said = readFileSync(nodes.file('client.yaml'), 'utf8')
       .replace(/^listen: .*$/m, `listen: 127.0.0.1:${nodes.base + CLIENT_OFFSET}`)
       .replace(/^admin: .*$/m, `admin: 127.0.0.1:${nodes.base + 1_000 + CLIENT_OFFSET}`);
+    if (front !== undefined) said = said.replace(/^nodes:\n(  - .*\n)+/m, `nodes: [${front}]\n`);
     writeFileSync(file, `${said}\n${client}\n`, { mode: 0o600 });
     const told = forwards.flatMap((forward) => ['--forward', forward]);
     // The test runner hooks its children by NODE_OPTIONS; what users run has no hooks.
