@@ -1,6 +1,7 @@
 import { ArgyleCluster } from '../argyle.ts';
 import type { Bar, Benchmark, Sample } from '../benchmark.ts';
 import { formatNumber } from '../figures.ts';
+import { bareDgram } from '../peers/bare-dgram.ts';
 import { dante } from '../peers/dante.ts';
 import { shadowsocksWith } from '../peers/shadowsocks.ts';
 import type { Site } from '../site.ts';
@@ -53,6 +54,7 @@ export const udp: Benchmark = {
       name: 'shadowsocks-libev, ChaCha20-Poly1305',
       ...shadowsocksWith('chacha20-ietf-poly1305'),
     }),
+    through({ family: 'node', name: 'node:dgram twice, in clear', ...bareDgram }),
     through({ family: 'argyle', name: 'argyle, 1 node, in clear', open: openInClear }),
     through({ family: 'dante', name: 'dante, in clear', ...dante }),
     direct(measure),
@@ -88,7 +90,7 @@ export const udp: Benchmark = {
   fresh: false,
   notes: [
     `The target sends each datagram back; those that went and those that came back are counted alike in processor time, so a round trip costs twice what the table says. As fast as it goes: ${WINDOW} datagrams are under way, and one that is not back 0.3 s after the last one came is lost. A rate is kept whatever comes back, and what is not back 0.3 s after the last one is lost.`,
-    'One association, one target, IPv4. shadowsocks seals with a shared password and each datagram by a key of its own; what goes in clear is not sealed and has no near end.',
+    'One association, one target, IPv4. shadowsocks seals with a shared password and each datagram by a key of its own; what goes in clear is not sealed, and has no near end but for node:dgram: there two processes pass each datagram on and do nothing else, without a cipher, a check, or a second association.',
   ],
 };
 
