@@ -26,7 +26,8 @@ export type Verdict = 'probe' | 'silent';
 /** Whether the node in use is still there: detection belongs to the client. */
 export class Silence {
   /** PROBEs sent on suspicion, and when the next one, or the verdict, is due. */
-  #suspicion: { probes: number; nextAt: number; readonly since: number } | undefined;
+  #suspicion:
+    { probes: number; askedAgain: boolean; nextAt: number; readonly since: number } | undefined;
   #left: { readonly epoch: ClientEpoch; readonly at: number } | undefined;
   #patience = 1;
   #patientUntil = -Infinity;
@@ -45,17 +46,19 @@ export class Silence {
     return Math.min(epoch.waitingSince + timeoutMs, beats ? beatBy : Infinity);
   }
 
+  /**
+   * Who is itself later than half of the time that an answer has, does not judge: the answer may be
+   * there, and not have been read yet. It asks once more.
+   */
   check(epoch: ClientEpoch, payloadAt: number, now: number): Verdict | undefined {
     if (now < this.deadline(epoch, payloadAt)) return undefined;
-    this.#suspicion ??= { probes: 0, nextAt: now, since: now };
+    const answerMs = epoch.roundTrips.timeoutMs(ANSWER_FLOOR_MS * this.#patience);
+    this.#suspicion ??= { probes: 0, askedAgain: false, nextAt: now, since: now };
     const suspicion = this.#suspicion;
-    if (suspicion.probes === PROBES) return 'silent';
-    suspicion.probes += 1;
-    suspicion.nextAt =
-      now +
-      (suspicion.probes < PROBES
-        ? PROBE_SPACING_MS
-        : epoch.roundTrips.timeoutMs(ANSWER_FLOOR_MS * this.#patience));
+    if (suspicion.probes < PROBES) suspicion.probes += 1;
+    else if (suspicion.askedAgain || now <= suspicion.nextAt + answerMs / 2) return 'silent';
+    else suspicion.askedAgain = true;
+    suspicion.nextAt = now + (suspicion.probes < PROBES ? PROBE_SPACING_MS : answerMs);
     return 'probe';
   }
 
