@@ -117,6 +117,7 @@ export class Association {
       adopted: () => {
         context.counters.adoptions += 1;
         if (this.#reachable === 'no') context.reach(false);
+        if (this.#reachable !== 'yes') this.#lose(this.#reachable);
       },
       over: (reason) => this.#finish(reason),
     });
@@ -236,7 +237,7 @@ export class Association {
     }
   }
 
-  /** No node answers over UDP: what waits for one goes the other way, if there is. */
+  /** No node answers over UDP: what waits for one, or was sent in vain, goes the other way. */
   #lose(reachable: 'late' | 'no'): void {
     this.#reachable = reachable;
     if (this.#way === 'udp') return;

@@ -147,17 +147,24 @@ t.test('an adoption that fails is tried again', async (t) => {
   await peer.hears('second');
 });
 
-t.test('where UDP is blocked, datagrams go over TLS until it is not', async (t) => {
+t.test('where UDP gets blocked, datagrams go over TLS meanwhile, and none is lost', async (t) => {
   const { nodes, peer, at, client, log } = await served(t);
   for (const { udp } of nodes) udp.silent = true;
   const overTls = () => metric(client, 'client_associations_over_tls');
-  for (let count = 0; overTls() === 0; count += 1) {
-    peer.sendWithHeader(`lost ${count}`, at);
+  let lost = 0;
+  for (; overTls() === 0; lost += 1) {
+    peer.sendWithHeader(`lost ${lost}`, at);
     await delay(50);
   }
   t.equal(metric(client, 'client_udp_blocked'), 1);
   peer.sendWithHeader('over TLS', at);
   await peer.hears('over TLS');
+  const overTlsAtNodes = nodes.flatMap(({ udp }) => udp.overTls);
+  t.ok(lost > 40, `${lost} in the seconds before that`);
+  t.strictSame(
+    overTlsAtNodes.slice(0, -1),
+    Array.from({ length: lost }, (_, n) => `lost ${n}`),
+  );
   t.ok(nodes.some(({ udp }) => udp.overTls.includes('over TLS')));
   for (const { udp } of nodes) udp.silent = false;
   await until(() => overTls() === 0);
@@ -168,6 +175,27 @@ t.test('where UDP is blocked, datagrams go over TLS until it is not', async (t) 
   const told = log.flatMap(({ fields }) => ('event' in fields ? [fields.event] : []));
   t.equal(told.filter((event) => event === 'udp-blocked').length, 1);
   t.equal(told.filter((event) => event === 'udp-reached').length, 1);
+});
+
+t.test('where UDP is blocked, the next control connection takes what waited', async (t) => {
+  const nodes = await startNodes(t, PORTS);
+  for (const { udp } of nodes) udp.silent = true;
+  const { port } = await startClient(t, PORTS);
+  const { at } = await associate(t, port);
+  for (const { udp } of nodes) {
+    udp.refusal = 1;
+    for (const { tunnel } of udp.controls) tunnel.abort();
+  }
+  const peer = await Peer.open(t, HEADER.length);
+  peer.sendWithHeader('first', at);
+  const asked = () => nodes.flatMap(({ requests }) => requests).filter(([, kind]) => kind === 0x84);
+  await until(() => asked().length >= 4); // after 100 + 200 + 400 ms
+  for (const { udp } of nodes) udp.refusal = undefined;
+  await peer.hears('first');
+  t.strictSame(
+    nodes.flatMap(({ udp }) => udp.overTls),
+    ['first'],
+  );
 });
 
 t.test('where UDP was blocked from the start, the first payload is not lost', async (t) => {

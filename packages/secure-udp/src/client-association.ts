@@ -113,11 +113,20 @@ export class ClientAssociation {
     return outcome;
   }
 
-  /** Takes the payloads that wait for a node to answer, if the driver has another way for them. */
+  /**
+   * For a driver with another way for payloads (PROTOCOL.md, "Receipts and silence"): takes those
+   * that wait for a node, at most 2 s old, and, while none answers, those that were sent and have
+   * no receipt, as far as `resend` allows: their age counts until the nodes fell silent, at most
+   * 3 s ago. In order; nothing of it is sent here any more. To be called on `unreachable`, and
+   * whenever the driver begins to go the other way.
+   */
   takeWaiting(now: number): Uint8Array[] {
+    if (this.#ended) return [];
+    const { sent, since } = this.#nodes.takeUnanswered(now);
     const { young, givenUp } = this.#waiting.takeAll(now);
     this.counters.givenUp += givenUp;
-    return young.map(({ payload }) => payload);
+    const taken = [...this.#allowed(sent, since), ...young];
+    return taken.sort((a, b) => a.firstAt - b.firstAt).map(({ payload }) => payload);
   }
 
   /** A datagram that the record detector says is secure. */
@@ -140,7 +149,11 @@ export class ClientAssociation {
     this.#input(now, () => this.#nodes.refused(endpoint, now));
   }
 
-  /** Something else speaks against the node in use, such as a connection that broke. */
+  /**
+   * Something besides its records speaks against the node in use, such as a control connection to
+   * it that broke: it is asked by one PROBE at once, and left only if it is silent (PROTOCOL.md,
+   * "Receipts and silence"). Harmless if it is wrong; without a node in use it does nothing.
+   */
   handleDoubt(now: number): void {
     this.#input(now, () => this.#nodes.doubt(now));
   }
@@ -237,16 +250,21 @@ export class ClientAssociation {
     return 'waiting';
   }
 
-  /** Those of which nobody knows are sent as far as that is allowed: the newest of them. */
   #resend(missing: readonly SentPayload[], unsure: readonly SentPayload[], now: number): void {
-    const { datagrams, ageMs } = this.#options.resend;
-    const young = unsure.filter(({ firstAt }) => firstAt >= now - ageMs);
-    const newest = datagrams === 0 ? [] : young.slice(-datagrams);
+    const newest = this.#allowed(unsure, now);
     this.counters.resentMissing += missing.length;
-    this.counters.resentUnsure += newest.length;
-    this.counters.unsure += unsure.length - newest.length;
     this.counters.givenUp += this.#waiting.addFirst([...missing, ...newest], now);
     this.#sendBurst(now);
+  }
+
+  /** Of those of which nobody knows, what may be sent again: the newest. */
+  #allowed(unsure: readonly SentPayload[], silentAt: number): readonly SentPayload[] {
+    const { datagrams, ageMs } = this.#options.resend;
+    const young = unsure.filter(({ firstAt }) => firstAt >= silentAt - ageMs);
+    const newest = datagrams === 0 ? [] : young.slice(-datagrams);
+    this.counters.resentUnsure += newest.length;
+    this.counters.unsure += unsure.length - newest.length;
+    return newest;
   }
 
   /** What waits and what is sent again overflows nobody's buffers. */

@@ -143,6 +143,17 @@ export class ClientNodes {
     this.#user.changed(missing, unsure, now);
   }
 
+  /**
+   * While no node answers: takes what was sent and has no receipt, oldest first. `since`: when they
+   * fell silent, but no longer ago than the driver is told of it.
+   */
+  takeUnanswered(now: number): { readonly sent: SentPayload[]; readonly since: number } {
+    const since = Math.max(this.#seekingSince, now - UNREACHABLE_MS);
+    if (since > now) return { sent: [], since };
+    const sent = [...this.#candidates.epochs()].flatMap((epoch) => epoch.sent.take(ALL));
+    return { sent: sent.sort((a, b) => a.firstAt - b.firstAt), since };
+  }
+
   /** A TAKE. */
   take(record: UdpRecord, from: string, now: number): ClientDropReason | undefined {
     const accepted = this.#takeOver.accept(record, from, now);

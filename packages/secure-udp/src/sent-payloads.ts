@@ -1,9 +1,10 @@
-import { TAKE_ACCEPTED_MS } from './constants.ts';
 import { BITMAP_BYTES_MAX, isReceived, type Receipt } from './content.ts';
 
 /** As far as a receipt reaches: of what lies further back nobody can say whether it came. */
 const PAYLOADS_MAX = BITMAP_BYTES_MAX * 8;
 const BYTES_MAX = 8 * 1024 * 1024;
+/** A driver may take them 3 s after nodes fell silent, and that took 2 s to see at most. */
+const AGE_MAX_MS = 5_000;
 
 export interface SentPayload {
   readonly payload: Uint8Array;
@@ -33,7 +34,7 @@ export class SentPayloads {
     this.#bytes += sent.payload.length;
     for (const [oldest, { at }] of this.#entries) {
       const spare = this.#entries.size <= PAYLOADS_MAX && this.#bytes <= BYTES_MAX;
-      if (spare && at > now - TAKE_ACCEPTED_MS) break;
+      if (spare && at > now - AGE_MAX_MS) break;
       this.#remove(oldest);
     }
   }
