@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import type { ReplayWindow } from '@argyle/host';
+import { REPLAY_WINDOW_PACKETS, type ReplayWindow } from '@argyle/host';
 import { RECEIPT_RECORDS, RECEIPT_SPACING_MS } from './constants.ts';
-import { BITMAP_BYTES_MAX, type Receipt } from './content.ts';
+import type { Receipt } from './content.ts';
 
 /** A receipt reaches back to all that came since this many receipts ago: they are lost too. */
 const RECEIPTS_BACK = 4;
 const BITS_MIN = 64;
 const BITS_MAX = 1_024;
+/** Besides the newest, the window holds so many, and nobody knows of one more. In whole bytes. */
+const WHOLE_BYTES_MAX = Math.floor((REPLAY_WINDOW_PACKETS - 1) / 8);
 
 /** When a receiver owes a receipt, and what is in it. */
 export class Receipts {
@@ -48,7 +50,7 @@ export class Receipts {
    */
   whole(bitmapBytes: number): Receipt {
     assert(this.#window.newest >= 0);
-    return receiptOf(this.#window, Math.min(bitmapBytes, BITMAP_BYTES_MAX) * 8);
+    return receiptOf(this.#window, Math.min(bitmapBytes, WHOLE_BYTES_MAX) * 8);
   }
 }
 
