@@ -239,7 +239,7 @@ export class NodeAssociations {
   }
 
   #refusal(trigger: UdpRecord): NodeDropReason | undefined {
-    if (trigger.bytes.length < TAKE_BYTES) return 'trigger';
+    if (trigger.bytes.length < TAKE_BYTES || trigger.sequence === Infinity) return 'trigger';
     if (this.#draining !== 'no') return 'draining';
     return this.#crowded ? 'crowded' : undefined;
   }

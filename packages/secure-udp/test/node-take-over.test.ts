@@ -1,6 +1,6 @@
 import t from 'tap';
 import { encodeData, encodeEnd, encodeProbe } from '../src/content.ts';
-import { RecordType } from '../src/record.ts';
+import { RecordType, SEQUENCE_OFFSET } from '../src/record.ts';
 import { encodeTake, TAKE_BYTES } from '../src/take.ts';
 import { counting, EPOCH, ID, keysOf, NODE_RANDOM } from './fixture.ts';
 import {
@@ -49,6 +49,20 @@ t.test('no answer is longer than its trigger', (t) => {
   t.same([node.take(), node.dropped()], [[], { trigger: 1 }]);
   node.receive(hello().subarray(0, 68));
   t.same([node.take(), node.dropped()], [[], { trigger: 1, length: 1 }]);
+  t.end();
+});
+
+t.test('a trigger whose sequence nobody can have sent is dropped', (t) => {
+  const node = new HandNode();
+  const epoch = openEpoch(new HandNode(), payload(''));
+  for (const high of [0xff, 0x80, 0x01]) {
+    const [asked, record] = [hello(), epoch.seal(payload('a payload that is long enough'))];
+    for (const trigger of [asked, record]) {
+      trigger.writeUInt8(high, SEQUENCE_OFFSET + 1);
+      node.receive(trigger);
+    }
+  }
+  t.same([node.take(), node.dropped(), node.machine.offers], [[], { trigger: 6 }, 0]);
   t.end();
 });
 
