@@ -3,11 +3,12 @@ import type { RecordRefusal } from './record.ts';
 /**
  * Why a record, or the rest of a datagram, changed nothing at a node. Besides what is wrong with
  * its header: `association`: nobody knows it; `trigger`: its epoch is unknown, and it is too short
- * to be answered, or its sequence is above all that a sender has; `takes`: its epoch is unknown, and there were too many lately; `crowded`: there
- * are too many epochs at this node; `draining`: this node takes nothing over; `replayed`: it came
- * before; `old`: the replay window has passed it; `opening`: another C than the one that opened the
- * epoch; `authentication`: its seal is broken; `content`: what was inside makes no sense; `left`: a
- * payload in an epoch that this node has left, which the client sends again elsewhere.
+ * to be answered, or no sender has such a sequence; `takes`: its epoch is unknown, and there were
+ * too many lately; `crowded`: there are too many epochs at this node; `draining`: this node takes
+ * nothing over; `replayed`: it came before; `old`: the replay window has passed it; `opening`:
+ * another C than the one that opened the epoch; `authentication`: its seal is broken; `content`:
+ * what was inside makes no sense; `left`: a payload in an epoch that this node has left, which the
+ * client sends again elsewhere.
  */
 export type NodeDropReason =
   | RecordRefusal
