@@ -52,7 +52,7 @@ const HIGHEST_BYTES = 8;
 export const BITMAP_BYTES_MAX = REPLAY_WINDOW_PACKETS / 8;
 /** Of the content of a receipt without a bitmap. */
 export const RECEIPT_BYTES_MIN = 1 + HIGHEST_BYTES;
-/** The contents of a PROBE: the least, and one whose record is as long as a TAKE in every suite. */
+/** The contents of a PROBE: the least, and one whose record is longer than a TAKE in any suite. */
 export const PROBE_BYTES = 1 + TOKEN_BYTES;
 export const TRIGGERING_PROBE_BYTES = 25;
 

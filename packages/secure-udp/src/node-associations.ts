@@ -238,8 +238,10 @@ export class NodeAssociations {
     return undefined;
   }
 
-  #refusal(trigger: UdpRecord): NodeDropReason | undefined {
-    if (trigger.bytes.length < TAKE_BYTES || trigger.sequence === Infinity) return 'trigger';
+  /** A TAKE is answered by nobody: a forged sender cannot make two nodes answer each other. */
+  #refusal({ bytes, epoch, sequence }: UdpRecord): NodeDropReason | undefined {
+    const leastBytes = epoch === NO_EPOCH ? TAKE_BYTES : TAKE_BYTES + 1;
+    if (bytes.length < leastBytes || sequence === Infinity) return 'trigger';
     if (this.#draining !== 'no') return 'draining';
     return this.#crowded ? 'crowded' : undefined;
   }

@@ -49,7 +49,7 @@ export interface Take {
   readonly nodeRandom: Buffer;
 }
 
-/** `trigger` is any record of the association that may be answered: one at least as long. */
+/** `trigger` is any record of the association that may be answered: a HELLO, or a longer one. */
 export function encodeTake(
   trigger: UdpRecord,
   offer: { readonly epoch: string; readonly nodeRandom: Uint8Array },

@@ -66,6 +66,13 @@ t.test('a trigger whose sequence nobody can have sent is dropped', (t) => {
   t.end();
 });
 
+t.test('a HELLO in the name of a node is answered once, and nobody answers the answer', (t) => {
+  const [one, other] = [new HandNode(), new HandNode()];
+  other.receive(one.receive(hello(), STRANGER).take()[0]!.bytes);
+  t.same([other.take(), other.dropped()], [[], { trigger: 1 }]);
+  t.end();
+});
+
 t.test('repeated triggers from one address get the same epoch, others another one', (t) => {
   const node = new HandNode();
   const epochOf = (from = CLIENT) => read(node.receive(hello(), from).take()[0]!.bytes).epoch;
