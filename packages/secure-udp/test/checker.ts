@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import type { Endpoint } from '@argyle/host';
 import type { AssociationRecord } from '../src/association-record.ts';
 import type { ClientCounters } from '../src/client-counters.ts';
-import { decodeContent } from '../src/content.ts';
+import { type Content, decodeContent } from '../src/content.ts';
+import { EPOCHS_MAX } from '../src/constants.ts';
 import { AssociationKeys, type EpochCiphers } from '../src/key-schedule.ts';
 import type { NodeCounters } from '../src/node-counters.ts';
 import type { NodeEvent } from '../src/node-association.ts';
 import { HEADER_BYTES, NO_EPOCH, readRecord, RecordType, type UdpRecord } from '../src/record.ts';
 import { OPENING_BYTES, openingRandom, openTake } from '../src/take.ts';
 import { History } from './history.ts';
+import { OwnershipCheck } from './ownership-check.ts';
 import type { ClientProcess, NodeProcess } from './processes.ts';
+import { ReceiptCheck } from './receipt-check.ts';
+
+/** At a node, of the specification. */
+const OFFERS_MAX = 8;
 
 /**
  * What must always hold, checked at every datagram. It knows all secrets, and opens what clients
@@ -38,15 +44,23 @@ export class Checker {
   readonly #heard = new Set<string>();
   readonly #lives = new Map<object, number>();
   readonly #history = new History((what) => this.count(what));
-  /** Everything that clients ever sent. */
+  readonly #receipts = new ReceiptCheck();
+  readonly ownership = new OwnershipCheck((what) => this.count(what));
+  /** Associations of which nothing is sent again when nobody knows whether it came. */
+  readonly #onceOnly = new Set<string>();
+  /** Payloads that went another way, as no node answered. */
+  readonly #carried = new Set<string>();
+  /** Everything that clients ever sent; and nodes, with where from and to. */
   readonly recording: Buffer[] = [];
+  readonly answers: { readonly bytes: Buffer; readonly node: string; readonly to: Endpoint }[] = [];
 
   count(what: string, by = 1): void {
     this.seen.set(what, (this.seen.get(what) ?? 0) + by);
   }
 
-  association(id: string, { secret, suite }: AssociationRecord): void {
+  association(id: string, { secret, suite }: AssociationRecord, resend: 'some' | 'none'): void {
     const random = (sizeBytes: number) => new Uint8Array(sizeBytes);
+    if (resend === 'none') this.#onceOnly.add(id);
     this.#keys.set(id, new AssociationKeys({ id, secret, suite, random }));
   }
 
@@ -72,6 +86,8 @@ export class Checker {
       if (content.kind !== 'data') continue;
       const number = Buffer.from(content.payload).readUInt32BE(8);
       const payload = `${record.association} ${number}`;
+      assert(!this.#carried.has(payload), 'what went another way is not sent here any more');
+      this.#receipts.sealed(record.epoch, sequence);
       this.#records.set(nameOf(record), number);
       this.#copies.set(payload, (this.#copies.get(payload) ?? 0) + 1);
     }
@@ -86,8 +102,14 @@ export class Checker {
         assert(!known || known.equals(take.nodeRandom), 'an epoch has one R');
         this.#nodeRandoms.set(take.epoch, take.nodeRandom);
         this.#history.offered(node, record, take);
-      } else this.#once(`down ${record.epoch} ${record.sequence}`);
+      } else {
+        this.#once(`down ${record.epoch} ${record.sequence}`);
+        const content = this.#opened(record);
+        if (content.kind !== 'received' && content.kind !== 'leave') continue;
+        this.#receipts.said({ epoch: record.epoch, ...content });
+      }
     }
+    this.answers.push({ bytes: datagram, node: node.name, to });
     const ledger = this.#ledger(node, to);
     ledger.went += datagram.length;
     const paid = ledger.proven || ledger.went <= ledger.came;
@@ -111,17 +133,52 @@ export class Checker {
       const at = waiting.findIndex((record) => this.#records.get(nameOf(record)) === number);
       const [record] = waiting.splice(at, 1);
       assert(at >= 0 && record, 'what is relayed was sent by a client');
+      assert.equal(event.association, record.association);
       assert(!this.#deleted.get(node)?.has(record.association), 'nothing opens after DELETE');
       this.#history.relayed(node, record);
       const name = nameOf(record);
       assert(!this.#relayed.has(name), `record ${name} relayed twice`);
       this.#relayed.add(name);
-      const payload = `${record.association} ${number}`;
-      const relays = (this.#relays.get(payload) ?? 0) + 1;
-      this.#relays.set(payload, relays);
-      if (relays > 1) this.count('a payload reached the target twice');
-      assert(relays <= (this.#copies.get(payload) ?? 0), 'only by a re-send of the client');
+      this.#receipts.relayed(record.epoch, record.sequence);
+      this.#reached(record.association, number);
     }
+  }
+
+  /** All that follows from one input has been done. */
+  settle(node: NodeProcess): void {
+    this.#receipts.settle();
+    const { machine, lab } = node;
+    assert(machine.counters.epochs <= EPOCHS_MAX * machine.size, 'epochs of an association');
+    assert(machine.offers <= OFFERS_MAX * lab.associations, 'offers of an association');
+  }
+
+  /** The client sent it over its control connection instead. */
+  carried({ id }: ClientProcess, number: number): void {
+    const payload = `${id} ${number}`;
+    this.#carried.add(payload);
+    this.#copies.set(payload, (this.#copies.get(payload) ?? 0) + 1);
+    this.count('a payload went another way');
+    this.#reached(id, number);
+  }
+
+  #reached(association: string, number: number): void {
+    const payload = `${association} ${number}`;
+    const relays = (this.#relays.get(payload) ?? 0) + 1;
+    this.#relays.set(payload, relays);
+    if (relays === 1) return;
+    this.count('a payload reached the target twice');
+    assert(relays <= (this.#copies.get(payload) ?? 0), 'only by a re-send of the client');
+    assert(!this.#onceOnly.has(association), 'only where that is allowed');
+  }
+
+  /** What a node sealed, with the C of whichever client has the epoch. */
+  #opened({ epoch, bytes, sequence }: UdpRecord): Content {
+    for (const [of, { nodeToClient }] of this.#ciphers) {
+      const opened = of.startsWith(epoch) && nodeToClient.open(bytes, HEADER_BYTES, sequence);
+      const content = opened && decodeContent(opened);
+      if (content) return content;
+    }
+    return assert.fail('what a node seals opens, and makes sense');
   }
 
   /** The node that served the association last. */
@@ -136,6 +193,7 @@ export class Checker {
 
   /** What the target sent reaches the application once. */
   echoed(client: ClientProcess, _number: number, payload: Uint8Array): void {
+    assert.equal(Buffer.from(payload).toString('hex', 0, 8), client.id, "its target's");
     const echo = `${this.#life(client)} ${Buffer.from(payload).readUInt32BE(12)}`;
     assert(!this.#echoes.has(echo), 'a payload of the target came twice');
     this.#echoes.add(echo);

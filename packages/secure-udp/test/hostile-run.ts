@@ -19,9 +19,9 @@ export interface RunResult {
 
 /**
  * One seed: two clients talk through three nodes, one of them perhaps through a balancer, while
- * datagrams are lost, doubled, delayed and replayed, nodes are killed, started, frozen and drained,
- * addresses change, and associations are deleted. The checker looks on. Then the faults end, and
- * payloads must get through, both ways. Each seed draws which faults it has.
+ * datagrams are lost, doubled, delayed, replayed and forged, nodes are killed, started, frozen and
+ * drained, addresses change, and associations are deleted. The checker looks on. Then the faults
+ * end, and payloads must get through, both ways. Each seed draws which faults it has.
  */
 export function hostileRun(seed: number): RunResult {
   const random = new Random(seed ^ 0x5eed);
@@ -42,6 +42,7 @@ export function hostileRun(seed: number): RunResult {
   lab.talk(HOSTILE_MS, 5 + random.below(40), () => {
     if (random.chance(0.15 * severity)) act(lab, random);
     if (random.chance(0.2)) replayOne(lab, random);
+    if (random.chance(0.1)) forgeOne(lab, random);
   });
   heal(lab);
   for (const client of lab.clients.splice(0)) rejoin(lab, client, random);
@@ -60,7 +61,7 @@ function startClient(lab: Lab, name: string, random: Random): ClientProcess {
     replay: random.pick(['drop', 'drop', 'warn', 'end']),
     graceMs: random.pick([60_000, 1_000]),
     standbys: 1 + random.below(2),
-    resend: random.chance(0.2) ? { datagrams: 0, ageMs: 0 } : { datagrams: 64, ageMs: 1_000 },
+    resend: random.chance(0.2) ? { datagrams: 0, ageMs: 1_000 } : { datagrams: 64, ageMs: 1_000 },
     rekeyRecords: random.chance(0.3) ? 50 + random.below(200) : 2 ** 24,
   });
 }
@@ -98,8 +99,9 @@ function freeze(lab: Lab, process: NodeProcess | ClientProcess, durationMs: numb
   if (!process.alive) return;
   process.host.pause();
   lab.checker.count(process instanceof NodeProcess ? 'a node paused' : 'a client paused');
+  const first = lab.simulator.random.chance(0.5) ? 'timers' : 'sockets';
   lab.simulator.after(durationMs, () => {
-    if (process.alive) process.host.resume();
+    process.resume(first);
   });
 }
 
@@ -152,6 +154,37 @@ function replayOne(lab: Lab, random: Random): void {
   lab.replay(node, random.pick(lab.checker.recording), from);
 }
 
+/**
+ * One bit is not as it was; or, at a client, all are, perhaps before the true one has come, from
+ * where that did or from elsewhere.
+ */
+function forgeOne(lab: Lab, random: Random): void {
+  const client = random.pick(lab.clients);
+  const { recording, answers } = lab.checker;
+  const flipped = (bytes: Buffer) => {
+    const forged = Buffer.from(bytes);
+    const at = random.below(forged.length);
+    forged.writeUInt8(forged.readUInt8(at) ^ (1 << random.below(8)), at);
+    return forged;
+  };
+  if (recording.length > 0 && random.chance(0.5)) {
+    lab.checker.count('a datagram of a client was forged');
+    const from = random.chance(0.3) ? STRANGER : client.endpoint;
+    lab.replay(lab.node(random.pick(NODES)), flipped(random.pick(recording)), from);
+    return;
+  }
+  if (answers.length === 0) return;
+  lab.checker.count('a datagram of a node was forged or replayed');
+  const { bytes, node } = random.pick(answers.slice(random.chance(0.5) ? -4 : -500));
+  const [datagram, from] = [
+    random.chance(0.5) ? flipped(bytes) : bytes,
+    random.chance(0.7) ? node : random.pick(NODES),
+  ];
+  client.host.perform(() =>
+    client.run((now) => client.machine.handleDatagram(datagram, from, now)),
+  );
+}
+
 /** Everything that clients ever sent, at every node, from elsewhere. */
 function replayAll(lab: Lab): void {
   lab.echoes = false;
@@ -199,6 +232,8 @@ function mustGetThrough(lab: Lab): void {
       assert(client.received.includes(number), `no answer to ${number}: ${explain()}`);
     }
     const owner = lab.checker.servedBy(client.id)?.name;
+    const { ownership } = lab.checker;
+    assert.deepEqual(ownership.holders(client.id), [owner], `one node serves: ${explain()}`);
     for (const { name, records } of lab.nodes.values()) {
       const said = records.get(client.id)?.owner;
       assert.equal(said, owner, `${name} does not know the owner: ${explain()}`);

@@ -44,6 +44,8 @@ export class Lab {
   balancer: Balancer | undefined;
   /** Whether a closed port is told by ICMP. */
   refusals = true;
+  /** That there ever were. */
+  associations = 0;
   /** Whether the target answers each payload. */
   echoes = true;
   readonly #versions = new WeakMap<AssociationRecord, number>();
@@ -93,7 +95,9 @@ export class Lab {
       owner: '',
       target: undefined,
     };
-    this.checker.association(id, record);
+    this.associations += 1;
+    const { datagrams } = options.resend ?? RESEND;
+    this.checker.association(id, record, datagrams > 0 ? 'some' : 'none');
     this.records.set(id, record);
     for (const node of this.nodes.values()) node.apply(id, record);
     const host = this.simulator.host(name);
@@ -180,10 +184,17 @@ export class Lab {
     );
   }
 
+  /** A payload that a node relays for whom datagrams do not pass. */
+  carry(client: ClientProcess, number: number): void {
+    this.checker.carried(client, number);
+    if (!client.arrivals.has(number)) client.arrivals.set(number, this.simulator.now);
+  }
+
   /** The target sends through that node's socket. */
   answer(node: NodeProcess, id: string, number: number): void {
     this.#sent += 1;
     const echo = Buffer.alloc(16);
+    echo.write(id, 0, 'hex');
     echo.writeUInt32BE(number, 8);
     echo.writeUInt32BE(this.#sent, 12);
     node.run((now) => node.machine.handlePayload(id, echo, now));

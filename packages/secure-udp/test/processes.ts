@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Cancel, Endpoint, Port } from '@argyle/host';
 import type { SimulatedHost } from '@argyle/simulator';
 import type { AssociationRecord } from '../src/association-record.ts';
@@ -46,12 +47,23 @@ abstract class Process<To, Of extends Machine<To>> {
     this.#arm();
   }
 
+  /** After a pause. A process looks at its timers before its sockets, unless it was at those. */
+  resume(first: 'timers' | 'sockets'): void {
+    if (!this.alive) return;
+    if (first === 'timers' && this.machine.deadline <= this.host.now()) {
+      this.run((now) => this.machine.handleDeadline(now));
+    }
+    this.host.resume();
+  }
+
   stop(): void {
     this.alive = false;
     this.#cancel?.();
     this.port.close();
   }
 
+  /** All that was due has been done. */
+  protected tended(): void {}
   protected abstract drain(): void;
   protected abstract send(bytes: Buffer, to: To): void;
   abstract receive(bytes: Uint8Array, from: Endpoint): void;
@@ -84,6 +96,8 @@ abstract class Process<To, Of extends Machine<To>> {
     this.#cancel = this.host.after(Math.max(0, deadline - this.host.now()), () => {
       this.#armedFor = Infinity;
       this.run((now) => this.machine.handleDeadline(now));
+      assert(this.machine.deadline > this.host.now(), 'what was due is done');
+      this.tended();
     });
   }
 }
@@ -131,7 +145,8 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
         if (record) this.machine.handleChanged(id, record, now);
         else this.machine.handleDeleted(id, now);
       });
-      if (!record) this.lab.checker.deleted(this, id);
+      if (record) this.lab.checker.ownership.named(this, id, record);
+      else this.lab.checker.deleted(this, id);
     });
   }
 
@@ -141,6 +156,12 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
     this.#heard = [];
     this.run((now) => this.machine.handleDatagram(bytes, from, now));
     this.lab.checker.relayed(this, bytes, this.#heard);
+    this.lab.checker.settle(this);
+  }
+
+  protected override tended(): void {
+    this.lab.checker.settle(this);
+    this.lab.checker.ownership.tended(this);
   }
 
   protected override send(bytes: Buffer, to: Endpoint): void {
@@ -153,6 +174,7 @@ export class NodeProcess extends Process<Endpoint, NodeAssociations> {
       this.#heard.push(event);
       if (event.kind !== 'payload') this.events.push(event);
       this.lab.checker.count(`node: ${event.kind}`);
+      this.lab.checker.ownership.event(this, event);
       this.#handle(event);
     }
   }
@@ -186,6 +208,7 @@ export class ClientProcess extends Process<string, ClientAssociation> {
   /** Another association or another address is another. */
   endpoint: Endpoint = { address: '', port: 0 };
   #ownPort = CLIENT_PORT;
+  #unreachable = false;
 
   constructor(lab: Lab, name: string, options: ClientAssociationOptions) {
     super(lab, lab.simulator.host(name), new ClientAssociation(options), CLIENT_PORT);
@@ -238,6 +261,20 @@ export class ClientProcess extends Process<string, ClientAssociation> {
         this.lab.checker.echoed(this, number, event.payload);
         this.received.push(number);
       } else this.events.push(event);
+      if (event.kind === 'unreachable') this.#unreachable = true;
+    }
+  }
+
+  override run(input: (now: number) => void): void {
+    super.run(input);
+    if (this.#unreachable) this.#goAnotherWay();
+    this.#unreachable = false;
+  }
+
+  /** As over a control connection, where that is not blocked. */
+  #goAnotherWay(): void {
+    for (const payload of this.machine.takeWaiting(this.host.now())) {
+      this.lab.carry(this, Buffer.from(payload).readUInt32BE(8));
     }
   }
 }
