@@ -35,6 +35,7 @@ export function hostileRun(seed: number): RunResult {
   };
   const lab = new Lab({ seed, faults });
   lab.refusals = random.chance(0.7);
+  lab.controls = true;
   for (const name of NODES) lab.startNode(name);
   if (random.chance(0.4)) lab.startBalancer();
   for (const name of ['client-1', 'client-2']) startClient(lab, name, random);
@@ -175,11 +176,12 @@ function forgeOne(lab: Lab, random: Random): void {
   }
   if (answers.length === 0) return;
   lab.checker.count('a datagram of a node was forged or replayed');
-  const { bytes, node } = random.pick(answers.slice(random.chance(0.5) ? -4 : -500));
-  const [datagram, from] = [
-    random.chance(0.5) ? flipped(bytes) : bytes,
-    random.chance(0.7) ? node : random.pick(NODES),
-  ];
+  const { bytes, node, to } = random.pick(answers.slice(random.chance(0.5) ? -4 : -500));
+  const from = random.chance(0.7) ? node : random.pick(NODES);
+  // Whoever passes a datagram on has read it where it went.
+  const whole = random.chance(0.5);
+  if (whole) lab.checker.heardAt(lab.node(node), to);
+  const datagram = whole ? bytes : flipped(bytes);
   client.host.perform(() =>
     client.run((now) => client.machine.handleDatagram(datagram, from, now)),
   );

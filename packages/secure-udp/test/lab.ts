@@ -44,6 +44,8 @@ export class Lab {
   balancer: Balancer | undefined;
   /** Whether a closed port is told by ICMP. */
   refusals = true;
+  /** Whether clients have another way for payloads when no node answers. */
+  controls = false;
   /** That there ever were. */
   associations = 0;
   /** Whether the target answers each payload. */

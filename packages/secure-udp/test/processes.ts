@@ -267,7 +267,7 @@ export class ClientProcess extends Process<string, ClientAssociation> {
 
   override run(input: (now: number) => void): void {
     super.run(input);
-    if (this.#unreachable) this.#goAnotherWay();
+    if (this.#unreachable && this.lab.controls) this.#goAnotherWay();
     this.#unreachable = false;
   }
 
