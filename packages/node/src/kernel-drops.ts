@@ -18,7 +18,8 @@ export function kernelDrops(endpoint: Endpoint): number | undefined {
 
 /** Of the table's text: the second column is the local endpoint, the last one the drops. */
 export function readDrops(table: string, endpoint: Endpoint): number | undefined {
-  const wanted = ` ${localColumn(endpoint)} `;
+  // The colon is the first column's: the third one has the endpoint too, of whoever is connected.
+  const wanted = `: ${localColumn(endpoint)} `;
   const at = table.indexOf(wanted);
   if (at < 0) return undefined;
   const end = table.indexOf('\n', at);
