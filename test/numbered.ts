@@ -96,12 +96,17 @@ export class NumberedStream {
 
   /** The longest silence about that time, beyond the rate. */
   gapMs(at: number): number {
+    return this.longestGapMs(at - 200, at + 4_000);
+  }
+
+  /** Between two times. */
+  longestGapMs(from: number, to: number): number {
     const times = [...this.returns.values()]
       .flat()
-      .filter((time) => time > at - 200 && time < at + 4_000)
+      .filter((time) => time > from && time < to)
       .sort((a, b) => a - b);
     const silences = times.slice(1).map((time, index) => time - (times[index] ?? time));
-    return Math.max(0, ...silences) - this.#everyMs;
+    return silences.reduce((longest, each) => Math.max(longest, each), 0) - this.#everyMs;
   }
 
   #send(): void {

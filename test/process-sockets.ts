@@ -23,6 +23,17 @@ export function kernelDrops(pid: number): number {
   return drops;
 }
 
+/** The same of all sockets of this machine at a UDP port of IPv4. */
+export function portDrops(port: number): number {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  let drops = 0;
+  for (const line of readFileSync('/proc/net/udp', 'utf8').split('\n').slice(1)) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[1]?.endsWith(wanted)) drops += Number(fields[12]);
+  }
+  return drops;
+}
+
 /** Processor time that the process has used, in milliseconds. */
 export function processorMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
