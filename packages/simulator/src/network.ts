@@ -1,4 +1,5 @@
 import type { Channel, Endpoint } from '@argyle/host';
+import type { HostLimits, Line } from './limits.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -41,12 +42,33 @@ interface Datagram {
   readonly channel: Channel;
 }
 
+/**
+ * Why a datagram did not arrive: `chance` and `script` on the way, `cut` by a partition, `egress`
+ * or `ingress` before a full line, `unread` in a full socket.
+ */
+export type LossCause = 'chance' | 'script' | 'cut' | 'egress' | 'ingress' | 'unread';
+
+/** A datagram on its way to one receiver. */
+export interface Passage {
+  readonly bytes: Uint8Array;
+  /** Names of hosts. */
+  readonly from: string;
+  readonly to: string;
+  readonly channel: Channel;
+}
+
 /** What is attached to a network. */
 export interface NetworkPort {
   readonly own: Endpoint;
   readonly group: Endpoint;
-  readonly host: { readonly name: string };
-  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): void;
+  readonly host: {
+    readonly name: string;
+    readonly limits: HostLimits;
+    readonly egress: Line;
+    readonly ingress: Line;
+  };
+  /** False when there was no room for it. */
+  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): boolean;
 }
 
 /** Datagrams between ports, and who can reach whom. */
@@ -54,6 +76,10 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   faults: NetworkFaults;
   /** Sees every datagram once as it is sent, before any fault. */
   tap: ((bytes: Uint8Array) => void) | undefined;
+  /** Sees everything that was lost. */
+  lost: ((passage: Passage, cause: LossCause) => void) | undefined;
+  /** Loses what it says, before chance has its turn. */
+  script: ((passage: Passage) => boolean) | undefined;
   readonly #schedule: Schedule;
   readonly #random: Random;
   readonly #ports = new Set<Attached>();
@@ -119,26 +145,38 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
 
   multicast(from: Attached, bytes: Uint8Array): void {
     this.tap?.(bytes);
+    const egressMs = this.#egressMs(from, bytes);
+    const datagram = { bytes: Uint8Array.from(bytes), from: from.own, channel: 'group' as const };
     for (const to of this.#ports) {
       if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
-      this.#send(from, to, bytes, 'group');
+      this.#send(from, to, datagram, egressMs);
     }
   }
 
   unicast(from: Attached, bytes: Uint8Array, endpoint: Endpoint): void {
     this.tap?.(bytes);
     const to = this.portAt(endpoint);
-    if (to) this.#send(from, to, bytes, 'own');
+    const egressMs = this.#egressMs(from, bytes);
+    const datagram = { bytes: Uint8Array.from(bytes), from: from.own, channel: 'own' as const };
+    if (to) this.#send(from, to, datagram, egressMs);
   }
 
-  #send(from: Attached, to: Attached, bytes: Uint8Array, channel: Channel): void {
+  #egressMs({ host }: Attached, { length }: Uint8Array): number | undefined {
+    const { egressBytesPerMs, egressQueueBytes } = host.limits;
+    return host.egress.pass(this.#schedule.now, length, egressBytesPerMs, egressQueueBytes);
+  }
+
+  #send(from: Attached, to: Attached, datagram: Datagram, egressMs: number | undefined): void {
     const { loss, ownLoss, duplicate, replay } = this.faults;
-    if (replay > 0) this.#replay(to, { bytes: bytes.slice(), from: from.own, channel });
-    if (this.#random.chance(from === to ? ownLoss : loss)) return;
-    const datagram = { bytes: bytes.slice(), from: from.own, channel };
-    const reached = () => this.reaches(from.host.name, to.host.name);
-    this.#deliver(to, datagram, reached);
-    if (from !== to && this.#random.chance(duplicate)) this.#deliver(to, datagram, reached);
+    const { bytes, channel } = datagram;
+    const passage = { bytes, from: from.host.name, to: to.host.name, channel };
+    if (replay > 0) this.#replay(to, datagram);
+    if (this.script?.(passage)) return this.lost?.(passage, 'script');
+    if (this.#random.chance(from === to ? ownLoss : loss)) return this.lost?.(passage, 'chance');
+    if (from === to) return this.#deliver(to, datagram, passage, 0);
+    if (egressMs === undefined) return this.lost?.(passage, 'egress');
+    this.#deliver(to, datagram, passage, egressMs);
+    if (this.#random.chance(duplicate)) this.#deliver(to, datagram, passage, egressMs);
   }
 
   #replay(to: Attached, heard: Datagram): void {
@@ -147,12 +185,27 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
     if (!this.#random.chance(this.faults.replay)) return;
     const old = this.#random.pick(this.#recording);
     const from = this.#random.chance(0.5) ? old.from : STRANGER;
-    this.#deliver(to, { ...old, from }, () => true);
+    const passage = { bytes: old.bytes, from: '', to: to.host.name, channel: old.channel };
+    this.#deliver(to, { ...old, from }, passage, 0);
   }
 
-  #deliver(to: Attached, { bytes, from, channel }: Datagram, reached: () => boolean): void {
-    this.#schedule.after(this.delay(), () => {
-      if (this.#ports.has(to) && reached()) to.deliver(bytes.slice(), from, channel);
+  #deliver(to: Attached, datagram: Datagram, passage: Passage, egressMs: number): void {
+    this.#schedule.after(egressMs + this.delay(), () => {
+      if (!this.#ports.has(to)) return;
+      if (!this.reaches(passage.from, passage.to)) return this.lost?.(passage, 'cut');
+      const { ingressBytesPerMs: rate, ingressQueueBytes } = to.host.limits;
+      if (rate === Infinity || passage.from === passage.to)
+        return this.#arrive(to, datagram, passage);
+      const { length } = datagram.bytes;
+      const ingressMs = to.host.ingress.pass(this.#schedule.now, length, rate, ingressQueueBytes);
+      if (ingressMs === undefined) return this.lost?.(passage, 'ingress');
+      this.#schedule.after(ingressMs, () => this.#arrive(to, datagram, passage));
     });
+  }
+
+  /** Each receiver has a copy of its own. */
+  #arrive(to: Attached, { bytes, from, channel }: Datagram, passage: Passage): void {
+    if (!this.#ports.has(to)) return;
+    if (!to.deliver(Uint8Array.from(bytes), from, channel)) this.lost?.(passage, 'unread');
   }
 }

@@ -1,4 +1,5 @@
 import type { Cancel, Host, Port, PortHandlers, PortOptions } from '@argyle/host';
+import { type HostLimits, Line, UNLIMITED } from './limits.ts';
 import type { Network } from './network.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
@@ -13,6 +14,10 @@ export class SimulatedHost implements Host, PortHost {
   readonly address: string;
   readonly schedule: Schedule;
   readonly network: Network<SimulatedPort>;
+  /** May be changed at any time. */
+  limits: HostLimits = UNLIMITED;
+  readonly egress = new Line();
+  readonly ingress = new Line();
   readonly #random: Random;
   #ports = new Set<SimulatedPort>();
   #wallSkewMs = 0;

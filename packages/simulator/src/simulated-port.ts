@@ -1,4 +1,5 @@
 import type { Channel, Endpoint, LinkEnd, Port, PortHandlers } from '@argyle/host';
+import type { HostLimits, Line } from './limits.ts';
 import type { Network } from './network.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -8,6 +9,8 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const STALL_RETRY_MS = 100;
 /** …and so long, then the link is dead. */
 const STALL_LIMIT_MS = 3_000;
+/** What a buffer holds once its reader has had it. */
+const READ_ALREADY = 0xdb;
 /** 800 Mbit/s. */
 const LINK_BYTES_PER_MS = 100_000;
 
@@ -16,6 +19,9 @@ export interface PortHost {
   readonly name: string;
   readonly schedule: Schedule;
   readonly network: Network<SimulatedPort>;
+  readonly limits: HostLimits;
+  readonly egress: Line;
+  readonly ingress: Line;
   /** Runs work of its process: now, or when it goes on. */
   perform(work: () => void): void;
 }
@@ -41,6 +47,10 @@ export class SimulatedPort implements Port {
   readonly #handlers: PortHandlers;
   readonly #released: () => void;
   readonly #links = new Map<number, LinkSide>();
+  /** Bytes that wait in each socket. */
+  readonly #unread: Record<Channel, number> = { group: 0, own: 0 };
+  /** When its process has read all that came. */
+  #readAt = 0;
   #accepted = 0;
   #open = false;
 
@@ -67,12 +77,17 @@ export class SimulatedPort implements Port {
     this.#handlers.opened(this.own);
   }
 
-  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): void {
-    this.host.perform(() => {
-      if (!this.#open) return;
-      this.host.schedule.record(`${from.address} ${this.host.name} ${channel}`, bytes);
-      this.#handlers.datagram(bytes, from, channel);
-    });
+  deliver(bytes: Uint8Array, from: Endpoint, channel: Channel): boolean {
+    const { receiveMs, receiveQueueBytes } = this.host.limits;
+    if (this.#unread[channel] + bytes.length > receiveQueueBytes) return false;
+    this.#unread[channel] += bytes.length;
+    if (receiveMs === 0) this.#read(bytes, from, channel);
+    else {
+      const { schedule } = this.host;
+      this.#readAt = Math.max(schedule.now, this.#readAt) + receiveMs;
+      schedule.after(this.#readAt - schedule.now, () => this.#read(bytes, from, channel));
+    }
+    return true;
   }
 
   multicast(bytes: Uint8Array): void {
@@ -102,7 +117,7 @@ export class SimulatedPort implements Port {
   writeLink(link: number, bytes: Uint8Array): void {
     const near = this.#links.get(link);
     if (!near?.other) return;
-    const copy = bytes.slice();
+    const copy = Uint8Array.from(bytes);
     const far = near.other;
     send(far, bytes.length, () => {
       far.port.host.schedule.record(`${this.host.name} ${far.port.host.name} link`, copy);
@@ -120,6 +135,17 @@ export class SimulatedPort implements Port {
     this.#links.delete(link);
     const far = near?.other;
     if (far) send(far, 0, () => far.port.#end(far, 'ended'));
+  }
+
+  #read(bytes: Uint8Array, from: Endpoint, channel: Channel): void {
+    this.host.perform(() => {
+      this.#unread[channel] -= bytes.length;
+      if (!this.#open) return;
+      this.host.schedule.record(`${from.address} ${this.host.name} ${channel}`, bytes);
+      this.#handlers.datagram(bytes, from, channel);
+      // Whoever kept a part of it without a copy finds out.
+      bytes.fill(READ_ALREADY);
+    });
   }
 
   close(closed?: () => void): void {
