@@ -73,6 +73,30 @@ t.test('a HELLO in the name of a node is answered once, and nobody answers the a
   t.end();
 });
 
+t.test('no flipped bit of what a client sends is relayed, or ends the node', (t) => {
+  const node = new HandNode();
+  const epoch = openEpoch(node, payload('here'));
+  const offered = new HandEpoch(node.receive(hello(), STRANGER).take().at(-1)!.bytes, C);
+  const sent = [
+    hello(),
+    epoch.seal(payload('sealed')),
+    epoch.opening(payload('opening again')),
+    offered.opening(payload('opening')),
+  ];
+  node.events.splice(0);
+  for (const record of sent) {
+    for (let bit = 0; bit < record.length * 8; bit += 1) {
+      const forged = Buffer.from(record);
+      forged[bit >> 3]! ^= 1 << (bit & 7);
+      node.receive(forged, STRANGER).pass(25);
+    }
+  }
+  t.same(node.payloads(), []);
+  node.receive(sent[1]!);
+  t.same(node.payloads(), ['sealed'], 'the node serves on');
+  t.end();
+});
+
 t.test('repeated triggers from one address get the same epoch, others another one', (t) => {
   const node = new HandNode();
   const epochOf = (from = CLIENT) => read(node.receive(hello(), from).take()[0]!.bytes).epoch;
