@@ -1,6 +1,10 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Endpoint } from '@argyle/host';
 import t from 'tap';
 import { ContainerCluster } from './containers.ts';
 import { run, until } from './real-cluster.ts';
+import { SocksDatagrams } from './socks-datagrams.ts';
 
 const NODES = 5;
 const CONCURRENCY = 8;
@@ -12,6 +16,11 @@ const NOTICED_MS = 15_000;
 const STARTED_MS = 60_000;
 /** The client looks its nodes' name up every half minute or so. */
 const RENAMED_MS = 45_000;
+/** Numbered datagrams through the balancer, before a kill and after it. */
+const EVERY_MS = 20;
+const NUMBERS_BEFORE = 50;
+const NUMBERS_AFTER = 300;
+const GAP_MAX_MS = 3_000;
 const LIST_MODES = `fs.readdirSync('.').map((name) => [name, fs.statSync(name).mode & 0o777])`;
 /** A cold build downloads; the scenario itself takes about two minutes. */
 t.setTimeout(900_000);
@@ -23,11 +32,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.exit(1);
   });
 }
-let url = '';
+let target: Endpoint;
 t.before(async () => {
   await cluster.build();
   await cluster.up(NODES);
-  url = await cluster.serve();
+  target = await cluster.serve();
 });
 t.teardown(async () => {
   await tellFailure();
@@ -45,11 +54,11 @@ interface Fetch {
   readonly failure: string | undefined;
 }
 
-async function fetchOnce(): Promise<Fetch> {
+async function fetchOnce(port = cluster.clientPort): Promise<Fetch> {
   const began = Date.now();
   const { code, output } = await run('curl', [
-    ...['--socks5-hostname', `127.0.0.1:${cluster.clientPort}`, '--max-time', `${FETCH_SECONDS}`],
-    ...['--fail', '--silent', '--show-error', url],
+    ...['--socks5-hostname', `127.0.0.1:${port}`, '--max-time', `${FETCH_SECONDS}`],
+    ...['--fail', '--silent', '--show-error', `http://${target.address}:${target.port}/`],
   ]);
   const failure = code === 0 && output === 'small' ? undefined : `${code}: ${output.trim()}`;
   return { began, ended: Date.now(), failure };
@@ -110,15 +119,16 @@ async function settled(ids: readonly string[]): Promise<number> {
 
 t.test('every compose that is installed takes the file', async (t) => {
   for (const compose of cluster.composes) {
-    const version = (await cluster.composeBy(compose, 'version')).split('\n')[0] ?? '';
-    const services = await cluster.composeBy(compose, 'config', '--services');
-    t.same(services.trim().split('\n').sort(), ['client', 'init', 'node'], version);
+    const version = (await cluster.version(compose)).split('\n')[0] ?? '';
+    const all = ['balanced-client', 'balancer', 'client', 'init', 'node'];
+    t.same(await cluster.services(compose), all, version);
   }
 });
 
 t.test('five nodes find each other, and the client fetches through them', async (t) => {
   const ids = await cluster.ids('node');
   t.equal(ids.length, NODES);
+  t.same(await cluster.ids('balancer'), [], 'nobody asked for that');
   await settled(ids);
   const names = await Promise.all(ids.map(async (id) => (await cluster.inspect(id)).Config));
   const { view } = await cluster.cluster(ids[0] ?? '');
@@ -266,6 +276,64 @@ t.test('a node without its network says that it is alone, and returns to its equ
   const healed = Math.round(performance.now() - back);
   t.comment(`alone after ${Math.round(aloneMs)} ms; all equal ${healed} ms after the return`);
   await reached(ids, RENAMED_MS);
+});
+
+t.test('behind a balancer, fetches and datagrams go on when a node is killed', async (t) => {
+  const ids = await cluster.ids('node');
+  await cluster.up(ids.length, { balancer: true });
+  const fetchBalanced = () => fetchOnce(cluster.balancedPort);
+  await until('a fetch', STARTED_MS, async () => (await fetchBalanced()).failure === undefined);
+  const [client = ''] = await cluster.ids('balanced-client');
+  const [balancer = ''] = await cluster.ids('balancer');
+  const { nodes } = await cluster.own<ClientView>(client, '/api/v1/cluster');
+  const only = `balancer:11080 (${await cluster.address(balancer)})`;
+  t.same(
+    nodes.map(({ endpoint }) => endpoint),
+    [only],
+    'it knows nothing else',
+  );
+
+  const socket = createSocket('udp4').bind();
+  await once(socket, 'listening');
+  const host = await cluster.address(client);
+  const datagrams = await SocksDatagrams.open({ host, port: 1080, socket });
+  const sentAt: number[] = [];
+  const stream = setInterval(() => {
+    datagrams.send(target, String(sentAt.push(performance.now()) - 1));
+  }, EVERY_MS);
+  t.teardown(() => {
+    clearInterval(stream);
+    datagrams.close();
+  });
+  await until('some came back', STARTED_MS, () => datagrams.got.length > NUMBERS_BEFORE);
+  const [first = ''] = ids;
+  const [row] = await cluster.view<{ owner: string }[]>(first, '/api/v1/associations');
+  const victim = ids.find((id) => row && id.startsWith(row.owner)) ?? '';
+  const survivors = ids.filter((id) => id !== victim);
+  const before = await unresumed(survivors);
+
+  const firstAfter = sentAt.length;
+  await cluster.kill(victim);
+  const killedAt = Date.now();
+  const fetches: Fetch[] = [];
+  while (sentAt.length < firstAfter + NUMBERS_AFTER) fetches.push(await fetchBalanced());
+  clearInterval(stream);
+  const returned = () => new Set(datagrams.got.map(Number));
+  await until('the last comes back', GAP_MAX_MS, () => returned().has(sentAt.length - 1));
+  const lost = [...sentAt.keys()].filter((number) => !returned().has(number));
+  const gapMs = lost.length === 0 ? 0 : (sentAt[lost.at(-1)!] ?? 0) - (sentAt[lost[0]!] ?? 0);
+  t.ok(gapMs < GAP_MAX_MS, `${lost.length} of ${sentAt.length} lost, within ${gapMs} ms`);
+  const failed = fetches.filter(({ failure }) => failure !== undefined);
+  t.same(
+    failed.filter(({ began }) => began > killedAt),
+    [],
+    'each fetch succeeded',
+  );
+  t.comment(
+    `${lost.length} of ${sentAt.length} datagrams lost; ${fetches.length} fetches, the slowest ` +
+      `took ${Math.max(...fetches.map(({ began, ended }) => ended - began))} ms`,
+  );
+  t.same(await unresumed(survivors), before, 'no full handshake, no password check');
 });
 
 t.test('nothing of it is left behind', async (each) => {

@@ -2,17 +2,28 @@ import { spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import type { Endpoint } from '@argyle/host';
 import { type Compose, findEngine } from '../scripts/engine.ts';
 import { run, type ClusterView } from './real-cluster.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** Below what systems choose for outgoing connections, and above what other tests use. */
 const BASES = Array.from({ length: 20 }, (_, index) => 17_000 + 100 * index);
+const BALANCED_OFFSET = 79;
 const CLIENT_OFFSET = 80;
 const CLIENT_ADMIN_OFFSET = 81;
 const NODE_ADMIN_OFFSETS = [82, 99] as const;
 const ADMIN = 'http://127.0.0.1:12080';
 const TARGET_PORT = 8_000;
+const SERVERS = `
+  require('http').createServer((_, answer) => answer.end('small')).listen(${TARGET_PORT});
+  const socket = require('dgram').createSocket('udp4');
+  socket.on('message', (bytes, { address, port }) => socket.send(bytes, port, address));
+  socket.bind(${TARGET_PORT});
+`;
+/** Services beside those that always run: the balancer, and the client that knows it alone. */
+const PROFILE = { COMPOSE_PROFILES: 'balancer' };
+type Profile = Readonly<Record<string, string>>;
 /** Marks what the first stage of the image's build leaves behind. */
 const STAGE = ['--filter', 'dangling=true', '--filter', 'label=argyle.stage=installed'];
 
@@ -38,6 +49,8 @@ export interface Published {
   readonly HostPort: string;
 }
 
+export type Service = 'node' | 'client' | 'balancer' | 'balanced-client';
+
 /**
  * The cluster of docker-compose.yml under a name, a network and host ports of its own, beside
  * whatever else runs in containers here.
@@ -45,6 +58,7 @@ export interface Published {
 export class ContainerCluster {
   readonly project: string;
   readonly clientPort: number;
+  readonly balancedPort: number;
   readonly composes: readonly [Compose, ...Compose[]];
   readonly #env: Readonly<Record<string, string>>;
   readonly #image: string;
@@ -60,7 +74,7 @@ export class ContainerCluster {
       const index = (start + turn) % BASES.length;
       const base = BASES[index] ?? 0;
       const subnet = `198.19.${200 + index}.0/24`;
-      const ports = [CLIENT_OFFSET, CLIENT_ADMIN_OFFSET, ...NODE_ADMIN_OFFSETS];
+      const ports = [BALANCED_OFFSET, CLIENT_OFFSET, CLIENT_ADMIN_OFFSET, ...NODE_ADMIN_OFFSETS];
       const free = await Promise.all(ports.map((offset) => isFree(base + offset)));
       if (free.every(Boolean) && !used.includes(subnet))
         return new ContainerCluster(engine.composes, base, subnet);
@@ -72,15 +86,22 @@ export class ContainerCluster {
     this.composes = composes;
     this.project = `argyle-test-${randomBytes(4).toString('hex')}`;
     this.clientPort = base + CLIENT_OFFSET;
+    this.balancedPort = base + BALANCED_OFFSET;
     this.#image = this.project;
     const [first, last] = NODE_ADMIN_OFFSETS;
     this.#env = {
       ARGYLE_IMAGE: this.#image,
+      ARGYLE_BALANCER_IMAGE: this.#balancerImage,
       ARGYLE_SUBNET: subnet,
       ARGYLE_CLIENT_PORT: String(this.clientPort),
+      ARGYLE_BALANCED_PORT: String(this.balancedPort),
       ARGYLE_CLIENT_ADMIN_PORT: String(base + CLIENT_ADMIN_OFFSET),
       ARGYLE_NODE_ADMIN_PORTS: `${base + first}-${base + last}`,
     };
+  }
+
+  get #balancerImage(): string {
+    return `${this.project}-balancer`;
   }
 
   get #network(): string {
@@ -90,25 +111,40 @@ export class ContainerCluster {
   async build(): Promise<void> {
     await succeed(join(ROOT, 'scripts/base-image'), []);
     this.#stagesBefore = await lines('docker', ['images', '-q', '--no-trunc', ...STAGE]);
-    await this.compose('build', 'init');
+    await this.#compose(PROFILE, 'build', 'init', 'balancer');
   }
 
-  /** As many nodes as said, and the client; those that were killed start again. */
-  async up(nodes: number): Promise<void> {
-    await this.compose('up', '-d', '--no-build', '--scale', `node=${nodes}`);
+  /**
+   * As many nodes as said, and the client; those that were killed start again. `balancer`: also that
+   * and the client behind it.
+   */
+  async up(nodes: number, { balancer = false } = {}): Promise<void> {
+    const profile = balancer ? PROFILE : {};
+    await this.#compose(profile, 'up', '-d', '--no-build', '--scale', `node=${nodes}`);
   }
 
-  compose(...args: string[]): Promise<string> {
-    return this.composeBy(this.composes[0], ...args);
+  /** All that the file has, as one compose reads it. */
+  async services(compose: Compose): Promise<readonly string[]> {
+    const said = await this.#composeBy(compose, PROFILE, 'config', '--services');
+    return said.trim().split('\n').sort();
   }
 
-  composeBy([command, ...words]: Compose, ...args: string[]): Promise<string> {
+  version(compose: Compose): Promise<string> {
+    return this.#composeBy(compose, {}, 'version');
+  }
+
+  #compose(profile: Profile, ...args: string[]): Promise<string> {
+    return this.#composeBy(this.composes[0], profile, ...args);
+  }
+
+  #composeBy([command, ...words]: Compose, profile: Profile, ...args: string[]): Promise<string> {
     const file = ['-f', join(ROOT, 'docker-compose.yml')];
-    return succeed(command, [...words, ...file, '-p', this.project, ...args], this.#env);
+    const env = { ...this.#env, ...profile };
+    return succeed(command, [...words, ...file, '-p', this.project, ...args], env);
   }
 
   /** Ids of a service's containers that run. */
-  ids(service: 'node' | 'client'): Promise<readonly string[]> {
+  ids(service: Service): Promise<readonly string[]> {
     const labels = [`project=${this.project}`, `service=${service}`];
     const filters = labels.flatMap((label) => ['--filter', `label=com.docker.compose.${label}`]);
     return lines('docker', ['ps', '-q', '--no-trunc', ...filters]);
@@ -140,15 +176,13 @@ export class ContainerCluster {
     };
   }
 
-  /** An HTTP server among the nodes; answers its URL, as a node has to ask for it. */
-  async serve(): Promise<string> {
-    const server = `require('http').createServer((_, answer) => answer.end('small'))`;
+  /** Servers among the nodes, of HTTP and to return datagrams; answers what a node is to ask for. */
+  async serve(): Promise<Endpoint> {
     const network = ['--network', this.#network, '--network-alias', 'target'];
     const args = ['--init', '--read-only', '--no-healthcheck', ...network];
     const name = ['--name', `${this.project}-target`, '--entrypoint', 'node'];
-    const program = ['-e', `${server}.listen(${TARGET_PORT})`];
-    await succeed('docker', ['run', '-d', ...args, ...name, this.#image, ...program]);
-    return `http://target:${TARGET_PORT}/`;
+    await succeed('docker', ['run', '-d', ...args, ...name, this.#image, '-e', SERVERS]);
+    return { address: 'target', port: TARGET_PORT };
   }
 
   /** What a JavaScript expression, or its promise, is in a container. */
@@ -215,7 +249,7 @@ export class ContainerCluster {
 
   /** Of everything that ran, for whoever reads a failure. */
   allLogs(): Promise<string> {
-    return this.compose('logs', '--no-color', '--tail', '200');
+    return this.#compose(PROFILE, 'logs', '--no-color', '--tail', '200');
   }
 
   /** What is here of this cluster: containers, volumes, networks, images. */
@@ -227,6 +261,7 @@ export class ContainerCluster {
       lines('docker', ['volume', 'ls', '-q', ...label]),
       lines('docker', ['network', 'ls', '-q', ...label]),
       lines('docker', ['images', '-q', this.#image]),
+      lines('docker', ['images', '-q', this.#balancerImage]),
       lines('docker', ['images', '-q', '--no-trunc', ...STAGE]),
     ]);
     return found.flat().filter((id) => !this.#stagesBefore.includes(id));
@@ -253,7 +288,7 @@ export class ContainerCluster {
       `docker ps -aq --filter name=${project} | xargs -r docker rm -fv`,
       `docker network ls -q ${label} | xargs -r docker network rm`,
       `docker volume ls -q ${label} | xargs -r docker volume rm -f`,
-      `docker rmi -f ${this.#image}`,
+      `docker rmi -f ${this.#image} ${this.#balancerImage}`,
       `${stages} | grep -v ${kept} | xargs -r docker rmi`,
     ].join('; ');
     return `{ ${once}; ${once}; } >/dev/null 2>&1`;

@@ -15,6 +15,8 @@ const ANSWER_MS = 10_000;
 const FRAGMENT_AT = 2;
 
 export interface SocksWay {
+  /** Loopback otherwise; then its socket has to be said too. */
+  readonly host?: string;
   readonly port: number;
   /** Otherwise it asks without one. */
   readonly login?: Login;
@@ -33,11 +35,12 @@ export class SocksDatagrams {
   readonly #relay: Endpoint;
 
   /** Throws if it is refused. */
-  static async open({ port, login, ca, socket }: SocksWay): Promise<SocksDatagrams> {
-    const own = socket ?? (await openSocket());
+  static async open(way: SocksWay): Promise<SocksDatagrams> {
+    const { host = LOOPBACK, port, login, ca } = way;
+    const own = way.socket ?? (await openSocket());
     const connection = ca
-      ? connectTls({ host: LOOPBACK, port, ca, servername: 'argyle.cluster' })
-      : connect(port, LOOPBACK);
+      ? connectTls({ host, port, ca, servername: 'argyle.cluster' })
+      : connect(port, host);
     await once(connection, ca ? 'secureConnect' : 'connect');
     const read = reader(connection);
     connection.write(Buffer.of(5, 1, login ? METHOD_PASSWORD : METHOD_NONE));

@@ -7,6 +7,8 @@ import { nodeName, type Home, type PairFiles } from './home.ts';
 import type { PortPlan } from './ports.ts';
 import { makeFolder, writePrivate } from './private-file.ts';
 import {
+  CONTAINER_BALANCER,
+  CONTAINER_NODES,
   containerClient,
   containerNode,
   localClient,
@@ -54,11 +56,18 @@ export class HomeMaker {
         return authority.issue({ name, kind: 'node', serverName: SERVER_NAME });
       });
     }
-    await this.#users((user) =>
-      plan.kind === 'local' ? localClient(plan.ports, plan.nodes, user) : containerClient(user),
+    const user = await this.#users((user) =>
+      plan.kind === 'local'
+        ? localClient(plan.ports, plan.nodes, user)
+        : containerClient(CONTAINER_NODES, user),
     );
-    if (plan.kind === 'containers') this.#once(this.#home.config('node'), containerNode);
-    else {
+    if (plan.kind === 'containers') {
+      this.#once(this.#home.config('node'), containerNode);
+      if (user) {
+        const file = this.#home.config('balanced-client');
+        this.#once(file, () => containerClient(CONTAINER_BALANCER, user));
+      }
+    } else {
       for (const index of nodes)
         this.#once(this.#home.config(nodeName(index)), () =>
           localNode(plan.ports, index, plan.nodes),
@@ -101,20 +110,24 @@ export class HomeMaker {
     return this.#authority;
   }
 
-  /** The password is in clear in the client's file alone; whichever of the two is there leads. */
-  async #users(clientFile: (user: Credentials) => string): Promise<void> {
+  /**
+   * The password is in clear in the clients' files alone; the client's or the users', whichever is
+   * there leads. Undefined if the client's file names no user.
+   */
+  async #users(clientFile: (user: Credentials) => string): Promise<Credentials | undefined> {
     const { users } = this.#home;
     const file = this.#home.config('client');
+    const configured = existsSync(file) ? configuredUser(file) : undefined;
     if (existsSync(users) && existsSync(file)) {
       this.#files.push({ path: users, made: 'kept' }, { path: file, made: 'kept' });
-      return;
+      return configured;
     }
-    const configured = existsSync(file) ? configuredUser(file) : undefined;
     const user = configured ?? { name: DEMO_USER, password: newPassword(this.#host) };
     const made = existsSync(users) ? 'changed' : 'made';
     await putUser(this.#host, users, { ...user, groups: [], replace: true });
     this.#files.push({ path: users, made });
     this.#once(file, () => clientFile(user));
+    return user;
   }
 
   #growClient(plan: HomePlan & { readonly kind: 'local' }): void {

@@ -123,11 +123,16 @@ const CONTAINER_OWN_PORTS = `\
     ports: [${CONTAINER_LISTEN.port}, ${CONTAINER_ADMIN.port}, ${CONTAINER_GROUP_PORT}]
 `;
 
-export function containerClient(user: Credentials): string {
+/** Names of a container network: that of all nodes, and that of a balancer before them. */
+export const CONTAINER_NODES = 'node';
+export const CONTAINER_BALANCER = 'balancer';
+
+/** `name`: the only one that it knows. */
+export function containerClient(name: string, user: Credentials): string {
   return client({
     listen: { address: '0.0.0.0', port: 1_080 },
     admin: CONTAINER_ADMIN,
-    nodes: [{ address: 'node', port: CONTAINER_LISTEN.port }],
+    nodes: [{ address: name, port: CONTAINER_LISTEN.port }],
     user,
   });
 }

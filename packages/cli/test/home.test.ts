@@ -186,12 +186,22 @@ t.test('other ports than the home has are refused', async (t) => {
   t.match(planHome(home, { nodes: undefined }), { nodes: 1, ports: { base: 23_000 } });
 });
 
-t.test('a home for containers has one file for all nodes', async (t) => {
+t.test('a home for containers has one file for all nodes, and two for clients', async (t) => {
   const path = folder(t);
-  const files = await new HomeMaker(new SystemHost(), new Home(path)).make({ kind: 'containers' });
-  t.equal(files.length, 8);
-  const { options } = loadClientConfig(join(path, 'client.yaml'), wallMs());
-  t.same(options.nodes, [{ address: 'node', port: 11_080 }]);
+  const make = () => new HomeMaker(new SystemHost(), new Home(path)).make({ kind: 'containers' });
+  t.equal((await make()).length, 9);
+  const clients = ['client', 'balanced-client'].map((name) => {
+    return loadClientConfig(join(path, `${name}.yaml`), wallMs()).options;
+  });
+  t.same(
+    clients.map(({ nodes }) => nodes),
+    [[{ address: 'node', port: 11_080 }], [{ address: 'balancer', port: 11_080 }]],
+  );
+  t.same(clients[1]?.user, clients[0]?.user);
+  rmSync(join(path, 'balanced-client.yaml'));
+  const again = (await make()).filter(({ made }) => made !== 'kept');
+  t.same(again, [{ path: join(path, 'balanced-client.yaml'), made: 'made' }]);
+  t.same(loadClientConfig(again[0]!.path, wallMs()).options.user, clients[0]?.user, 'as it was');
   const text = readFileSync(join(path, 'node.yaml'), 'utf8');
   t.match(text, 'listen: 0.0.0.0:11080');
   t.match(text, 'ports: [11080, 12080, 13081]');
