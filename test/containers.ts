@@ -115,8 +115,8 @@ export class ContainerCluster {
   }
 
   /**
-   * As many nodes as said, and the client; those that were killed start again. `balancer`: also that
-   * and the client behind it.
+   * As many nodes as said, and the client; those that were killed start again. `balancer`: that
+   * too, and the client behind it.
    */
   async up(nodes: number, { balancer = false } = {}): Promise<void> {
     const profile = balancer ? PROFILE : {};
@@ -176,7 +176,7 @@ export class ContainerCluster {
     };
   }
 
-  /** Servers among the nodes, of HTTP and to return datagrams; answers what a node is to ask for. */
+  /** HTTP and an echo of datagrams among the nodes; answers what a node has to ask for. */
   async serve(): Promise<Endpoint> {
     const network = ['--network', this.#network, '--network-alias', 'target'];
     const args = ['--init', '--read-only', '--no-healthcheck', ...network];

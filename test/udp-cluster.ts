@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Test } from 'tap';
+import { EchoTarget, NumberedStream } from './numbered.ts';
 import { RealCluster, until } from './real-cluster.ts';
 
 const MAIN = resolve(import.meta.dirname, '../packages/cli/src/main.ts');
@@ -35,6 +36,12 @@ interface UdpClusterOptions {
   readonly front?: (nodes: RealCluster) => Promise<string>;
 }
 
+interface ForwardedStream {
+  readonly target: EchoTarget;
+  readonly cluster: UdpCluster;
+  readonly stream: NumberedStream;
+}
+
 /** Three nodes by the scripts that users have, and a client with forwards. */
 export class UdpCluster {
   readonly nodes: RealCluster;
@@ -62,6 +69,20 @@ export class UdpCluster {
     t.teardown(() => cluster.stop());
     await until('the client is ready', READY_MS, () => cluster.#ready());
     return cluster;
+  }
+
+  /** With numbered datagrams to come at that rate, by a forward, to a target that returns them. */
+  static async openStream(t: Test, everyMs: number): Promise<ForwardedStream> {
+    const target = await EchoTarget.open();
+    t.teardown(() => target.close());
+    let port = 0;
+    const cluster = await UdpCluster.open(t, (free) => {
+      port = free;
+      return [`udp:${free}=127.0.0.1:${target.port}`];
+    });
+    const stream = await NumberedStream.open(port, everyMs);
+    t.teardown(() => stream.close());
+    return { target, cluster, stream };
   }
 
   private constructor(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { doubled, EchoTarget, NumberedStream } from './numbered.ts';
+import { doubled } from './numbered.ts';
 import { until } from './real-cluster.ts';
 import { UdpCluster } from './udp-cluster.ts';
 
@@ -11,15 +11,7 @@ const GONE_MS = 10_000;
 t.setTimeout(FULL ? 300_000 : 110_000);
 
 t.test('a node that is told to stop moves its associations and loses nothing', async (t) => {
-  const target = await EchoTarget.open();
-  t.teardown(() => target.close());
-  let port = 0;
-  const cluster = await UdpCluster.open(t, (free) => {
-    port = free;
-    return [`udp:${free}=127.0.0.1:${target.port}`];
-  });
-  const stream = await NumberedStream.open(port, EVERY_MS);
-  t.teardown(() => stream.close());
+  const { target, cluster, stream } = await UdpCluster.openStream(t, EVERY_MS);
   await stream.warmUp();
   stream.start();
   await until('a part is sent', 60_000, () => stream.sentAt.length > DATAGRAMS / 3);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { EchoTarget, NumberedStream } from './numbered.ts';
+import type { NumberedStream } from './numbered.ts';
 import { until } from './real-cluster.ts';
 import { UdpCluster } from './udp-cluster.ts';
 
@@ -41,15 +41,7 @@ const WAYS: readonly {
 
 for (const { title, signal, bars } of WAYS) {
   t.test(`datagrams go on when the node that carries them ${title}`, async (t) => {
-    const target = await EchoTarget.open();
-    t.teardown(() => target.close());
-    let port = 0;
-    const cluster = await UdpCluster.open(t, (free) => {
-      port = free;
-      return [`udp:${free}=127.0.0.1:${target.port}`];
-    });
-    const stream = await NumberedStream.open(port, EVERY_MS);
-    t.teardown(() => stream.close());
+    const { cluster, stream } = await UdpCluster.openStream(t, EVERY_MS);
     stream.start();
     await everyDatagramIsCounted(t, cluster, stream);
     const full = () => cluster.metric('client_handshakes_total', { resumed: 'false' });

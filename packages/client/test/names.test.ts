@@ -80,6 +80,16 @@ function startNamed(t: Test, server: NameServer, changes: ClientChanges = {}): P
   return startClient(t, [], { nodes, ...changes }, server.resolve);
 }
 
+/** One that has resumed at every address, and rests. */
+async function startKnown(t: Test, changes: ClientChanges = {}) {
+  const nodes = await startNodes(t, ALL);
+  const server = new NameServer(...ALL);
+  const scene = await startNamed(t, server, changes);
+  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
+  await settle(scene);
+  return { nodes, server, scene };
+}
+
 t.test('each address of a name is a node: measured, counted and shown by itself', async (t) => {
   const nodes = await startNodes(t, ALL);
   const server = new NameServer(...ALL);
@@ -108,11 +118,7 @@ t.test('each address of a name is a node: measured, counted and shown by itself'
 });
 
 t.test('when an address in use dies the next serves, and it is back when it answers', async (t) => {
-  const nodes = await startNodes(t, ALL);
-  const server = new NameServer(...ALL);
-  const scene = await startNamed(t, server, { limits: { retryMs: 100 } });
-  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
-  await settle(scene);
+  const { nodes, scene } = await startKnown(t, { limits: { retryMs: 100 } });
   const target = await startEcho(t);
   const [first = ''] = ALL;
   const answers: Promise<unknown>[] = [];
@@ -184,11 +190,7 @@ t.test('a name whose every address has changed is found again by a request', asy
 });
 
 t.test('name servers that fail change nothing for a cluster that is known', async (t) => {
-  const nodes = await startNodes(t, ALL);
-  const server = new NameServer(...ALL);
-  const scene = await startNamed(t, server);
-  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
-  await settle(scene);
+  const { nodes, server, scene } = await startKnown(t);
   const target = await startEcho(t);
   server.addresses = 'failure';
   await nodes[0]?.kill();
@@ -201,11 +203,7 @@ t.test('name servers that fail change nothing for a cluster that is known', asyn
 });
 
 t.test('no request waits for a name server that is silent', async (t) => {
-  const nodes = await startNodes(t, ALL);
-  const server = new NameServer(...ALL);
-  const scene = await startNamed(t, server);
-  await until(() => nodes.every(({ resumedHandshakes }) => resumedHandshakes > 0));
-  await settle(scene);
+  const { nodes, server, scene } = await startKnown(t);
   const target = await startEcho(t);
   server.addresses = 'silence';
   await nodes[0]?.kill();

@@ -1,3 +1,4 @@
+import type { Test } from 'tap';
 import type { Endpoint } from '@argyle/host';
 import {
   ClientAssociation,
@@ -91,6 +92,14 @@ export class AssociationScene {
   readonly nodes: readonly FakeNode[];
   readonly events: ClientEvent[] = [];
   #client: ClientAssociation | undefined;
+
+  /** With an association that the first node has granted; closed when the test ends. */
+  static async open(t: Test, names: readonly string[]): Promise<AssociationScene> {
+    const scene = new AssociationScene(names);
+    t.teardown(() => scene.close());
+    await scene.begin();
+    return scene;
+  }
 
   constructor(names: readonly string[]) {
     this.nodes = names.map((name) => new FakeNode(this, name));

@@ -2,9 +2,7 @@ import t from 'tap';
 import { AssociationScene, ID } from './association-scene.ts';
 
 t.test('payloads go through the node that they came to, both ways', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   scene.send('one');
   await scene.pass(50);
   const [alpha, bravo] = scene.nodes;
@@ -16,9 +14,7 @@ t.test('payloads go through the node that they came to, both ways', async (t) =>
 });
 
 t.test('the owner writes itself into the record, with its outgoing port', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   scene.send('one');
   await scene.pass(50);
   const [, bravo] = scene.nodes;
@@ -26,9 +22,7 @@ t.test('the owner writes itself into the record, with its outgoing port', async 
 });
 
 t.test('a node that dies is followed by another, which asks for the same port', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   scene.send('one');
   await scene.pass(200);
   const [alpha, bravo] = scene.nodes;
@@ -45,9 +39,7 @@ t.test('a node that dies is followed by another, which asks for the same port', 
 });
 
 t.test('a deletion anywhere ends it everywhere at once', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   scene.send('one');
   await scene.pass(50);
   const [alpha, bravo] = scene.nodes;
@@ -60,9 +52,7 @@ t.test('a deletion anywhere ends it everywhere at once', async (t) => {
 });
 
 t.test('nothing opens for a lineage that was revoked', async (t) => {
-  const scene = new AssociationScene(['alpha']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha']);
   const [alpha] = scene.nodes;
   if (!alpha) throw new Error('one node');
   alpha.revoked.add('01'.repeat(16));
@@ -75,9 +65,7 @@ t.test('nothing opens for a lineage that was revoked', async (t) => {
 t.test(
   'what is served of a revoked lineage ends here, also before its deletion comes',
   async (t) => {
-    const scene = new AssociationScene(['alpha']);
-    t.teardown(() => scene.close());
-    await scene.begin();
+    const scene = await AssociationScene.open(t, ['alpha']);
     scene.send('one');
     await scene.pass(50);
     const [alpha] = scene.nodes;
@@ -91,9 +79,7 @@ t.test(
 );
 
 t.test('a record that somebody renewed while it was deleted is deleted again', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   const [alpha, bravo] = scene.nodes;
   if (!alpha || !bravo) throw new Error('two nodes');
   scene.cluster.hold();
@@ -109,9 +95,7 @@ t.test('a record that somebody renewed while it was deleted is deleted again', a
 t.test(
   'a control connection keeps a silent association alive, and nothing else does',
   async (t) => {
-    const scene = new AssociationScene(['alpha', 'bravo']);
-    t.teardown(() => scene.close());
-    await scene.begin();
+    const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
     const [alpha] = scene.nodes;
     if (!alpha) throw new Error('two nodes');
     let closed = 0;
@@ -131,9 +115,7 @@ t.test(
 );
 
 t.test('where UDP is blocked, payloads and answers go over the control connection', async (t) => {
-  const scene = new AssociationScene(['alpha']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha']);
   const [alpha] = scene.nodes;
   if (!alpha) throw new Error('one node');
   const control = alpha.associations.control(ID, Buffer.alloc(16, 1), () => undefined);
@@ -151,9 +133,7 @@ t.test('where UDP is blocked, payloads and answers go over the control connectio
 });
 
 t.test("a client's end of its control connection deletes the association", async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   const [alpha, bravo] = scene.nodes;
   const control = alpha?.associations.control(ID, Buffer.alloc(16, 1), () => undefined);
   control?.stream.resume().end();
@@ -162,9 +142,7 @@ t.test("a client's end of its control connection deletes the association", async
 });
 
 t.test('frames that make no sense break the control connection, not the association', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   const [alpha] = scene.nodes;
   const control = alpha?.associations.control(ID, Buffer.alloc(16, 1), () => undefined);
   control?.stream.write(frame(9, 'what'));
@@ -173,9 +151,7 @@ t.test('frames that make no sense break the control connection, not the associat
 });
 
 t.test('a drain moves the client, ends the control connection, and deletes nothing', async (t) => {
-  const scene = new AssociationScene(['alpha', 'bravo']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha', 'bravo']);
   scene.send('one');
   await scene.pass(100);
   const [alpha, bravo] = scene.nodes;
@@ -197,9 +173,7 @@ t.test('a drain moves the client, ends the control connection, and deletes nothi
 });
 
 t.test('who was counted out forgets its epochs, and clients come back', async (t) => {
-  const scene = new AssociationScene(['alpha']);
-  t.teardown(() => scene.close());
-  await scene.begin();
+  const scene = await AssociationScene.open(t, ['alpha']);
   scene.send('one');
   await scene.pass(50);
   const [alpha] = scene.nodes;
