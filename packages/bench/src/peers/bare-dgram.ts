@@ -5,7 +5,7 @@ import { LOOPBACK, listening, type Peer } from './peer.ts';
 
 const RELAY = fileURLToPath(new URL('./bare-dgram-relay.ts', import.meta.url));
 
-/** What two processes of Node cost when datagrams pass through both, and nothing is done to them. */
+/** What two Node processes cost when datagrams pass through both, and nothing is done to them. */
 export const bareDgram: Peer<Tunnel> = {
   needs: [],
   async open(site) {
