@@ -7,8 +7,11 @@ export const MESSAGE_BYTES_MAX = 1024 * 1024;
 
 export type Reception = 'new' | 'duplicate' | 'beyond window';
 
-/** What `poll` gives: a message, or a segment's end, after which its position counts as applied. */
-type Ready = { readonly message: Uint8Array } | { readonly end: number };
+/**
+ * What `poll` gives: a message, or a segment's end, after which its position counts as applied;
+ * `whole`: what no message began before and ends after.
+ */
+type Ready = { readonly message: Uint8Array } | { readonly end: number; readonly whole: number };
 
 /**
  * One member's stream as it arrives here: put in order, fragments joined. A message counts as
@@ -19,12 +22,17 @@ export class Inbound {
   readonly joinedAt: number;
   #received: number;
   #applied: number;
+  #whole: number;
   #highest: number;
   #malformed = 0;
   readonly #waiting = new Map<number, Data>();
   #ready: Ready[] = [];
   #readyHead = 0;
+  /** Until then there may be the rest of a message that began before `joinedAt`. */
+  #begun = false;
   #fragments: Uint8Array[] = [];
+  /** The segment in which they begin. */
+  #fragmentsAt = 0;
   #fragmentBytes = 0;
 
   /** What came before `joinedAt` is state transfer's part. */
@@ -32,6 +40,7 @@ export class Inbound {
     this.joinedAt = joinedAt;
     this.#received = joinedAt;
     this.#applied = joinedAt;
+    this.#whole = joinedAt;
     this.#highest = joinedAt;
   }
 
@@ -43,6 +52,14 @@ export class Inbound {
   /** Every message that ends up to here was taken by `poll`, and polled past. */
   get applied(): number {
     return this.#applied;
+  }
+
+  /**
+   * Every message that *begins* up to here was taken by `poll`, and polled past: who follows the
+   * stream from here on misses nothing that was not applied here. At most `applied`.
+   */
+  get whole(): number {
+    return this.#whole;
   }
 
   get incomplete(): boolean {
@@ -64,8 +81,9 @@ export class Inbound {
       if (!next) return 'new';
       this.#waiting.delete(next.sequence);
       this.#received = next.sequence;
-      for (const item of next.items) this.#take(item);
-      this.#ready.push({ end: next.sequence });
+      for (const item of next.items) this.#take(item, next.sequence);
+      const whole = this.#fragments.length > 0 ? this.#fragmentsAt - 1 : next.sequence;
+      this.#ready.push({ end: next.sequence, whole });
     }
   }
 
@@ -86,6 +104,7 @@ export class Inbound {
       this.#readyHead += 1;
       if ('message' in ready) return ready.message;
       this.#applied = ready.end;
+      this.#whole = ready.whole;
     }
   }
 
@@ -104,13 +123,15 @@ export class Inbound {
     return gaps;
   }
 
-  #take(item: Item): void {
+  #take(item: Item, sequence: number): void {
     if (item.first) {
+      this.#begun = true;
+      this.#fragmentsAt = sequence;
       if (this.#fragments.length > 0) this.#malformed += 1;
       this.#fragments = [];
       this.#fragmentBytes = 0;
     } else if (this.#fragments.length === 0) {
-      this.#malformed += 1;
+      if (this.#begun) this.#malformed += 1;
       return;
     }
     this.#fragments.push(item.bytes);

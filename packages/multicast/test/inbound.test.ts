@@ -49,6 +49,31 @@ t.test('what came before the join is not followed', (t) => {
   t.end();
 });
 
+t.test('who joins in the middle of a message passes its rest over, and blames nobody', (t) => {
+  const inbound = new Inbound(5);
+  inbound.accept(data(6, { first: false, last: false, bytes: Buffer.from('rest') }));
+  inbound.accept(data(7, { first: false, last: true, bytes: Buffer.from('end') }, whole('next')));
+  t.same(drain(inbound), ['next']);
+  t.equal(inbound.malformed, 0);
+  inbound.accept(data(8, { first: false, last: true, bytes: Buffer.from('of nothing') }));
+  t.equal(inbound.malformed, 1);
+  t.end();
+});
+
+t.test('the whole position stays before a message that has begun, until it has ended', (t) => {
+  const inbound = new Inbound(0);
+  inbound.accept(data(1, whole('a')));
+  inbound.accept(data(2, whole('b'), { first: true, last: false, bytes: Buffer.from('c') }));
+  inbound.accept(data(3, { first: false, last: false, bytes: Buffer.from('c') }));
+  t.same(drain(inbound), ['a', 'b']);
+  t.same([inbound.applied, inbound.whole], [3, 1]);
+  inbound.accept(data(4, { first: false, last: true, bytes: Buffer.from('c') }));
+  t.equal(inbound.whole, 1, 'it is not applied yet');
+  t.same(drain(inbound), ['ccc']);
+  t.same([inbound.applied, inbound.whole], [4, 4]);
+  t.end();
+});
+
 t.test('gaps below the highest known sequence are listed, also those at the end', (t) => {
   const inbound = new Inbound(0);
   inbound.accept(data(2));

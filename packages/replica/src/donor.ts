@@ -10,7 +10,10 @@ const TRANSFERS_MAX = 8;
 export interface DonorView {
   /** Incarnations of the other members in this member's view. */
   members(): readonly string[];
-  /** How far the member's stream was applied here; undefined for who is not in the view. */
+  /**
+   * Up to where every message of the member's stream that begins there was applied here; undefined
+   * for who is not in the view.
+   */
   applied(incarnation: string): number | undefined;
 }
 

@@ -50,7 +50,7 @@ export class Synchroniser {
     this.#differences = new Differences(() => group.incarnation);
     this.#donor = new Donor(cache, {
       members: () => group.members.map(({ incarnation }) => incarnation),
-      applied: (incarnation) => this.#peer(incarnation)?.inbound?.applied,
+      applied: (incarnation) => this.#peer(incarnation)?.inbound?.whole,
     });
   }
 

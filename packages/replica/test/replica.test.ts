@@ -1,3 +1,4 @@
+import { SegmentKind } from '@argyle/multicast';
 import t from 'tap';
 import { SimulatedReplicas, TABLE } from './simulated-replicas.ts';
 
@@ -57,6 +58,34 @@ t.test('a joiner holds everything before it is ready, while others go on writing
   t.same(old, [], 'ready means whole');
   t.ok(written > 2_000, `${written - 2_000} writes came while it joined`);
   cluster.until(() => keys.every((key) => cluster.read(joiner, key) !== undefined));
+  t.end();
+});
+
+t.test('who joins in the middle of a long message has it from its donor when it is ready', (t) => {
+  const cluster = new SimulatedReplicas({ seed: 12 });
+  const [bravo] = cluster.assemble('bravo');
+  const alpha = cluster.start('alpha');
+  cluster.until(() => alpha.replica.state === 'ready');
+  let deaf = true;
+  cluster.simulator.network.script = ({ bytes, from, to, channel }) =>
+    bytes[1] === SegmentKind.data &&
+    to === 'bravo' &&
+    from === 'alpha' &&
+    (deaf || channel === 'group');
+  // More fragments than the window takes: the stream stops within the message.
+  cluster.add(alpha, 'long', 'v'.repeat(60_000));
+  cluster.simulator.run(200);
+  const joiner = cluster.start('joiner');
+  cluster.until(() => joiner.replica.reason === 'taking records from bravo');
+  const joinedAt = joiner.replica.group.members.map(({ inbound }) => inbound?.joinedAt);
+  t.ok(
+    Math.max(...joinedAt.map((at) => at ?? 0)) > 20,
+    'it will pass the rest of the message over',
+  );
+  deaf = false;
+  cluster.until(() => joiner.replica.state === 'ready');
+  t.equal(cluster.read(joiner, 'long')?.length, 60_000);
+  t.ok(bravo);
   t.end();
 });
 
