@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { type CacheRecord, compareVersions, type ScanCursor } from '@argyle/cache';
-import type { Peer } from '@argyle/multicast';
+import { compareVersions } from '@argyle/cache';
+import { type Peer, WRITE_TIMEOUT_MS } from '@argyle/multicast';
 import type { ReplicaEvent } from '@argyle/replica';
+import { ContentsChecker, contentsOf } from './contents-checker.ts';
 import { hex, type Life, type SimulatedCluster, TABLE } from './simulated-cluster.ts';
+import { StreamLedger } from './stream-ledger.ts';
 
 /** A write under way: what its author holds of the key since. Undefined for a purge. */
 interface Write {
@@ -14,33 +16,49 @@ interface Write {
   readonly expiresAt: number;
   /** The author's last sequence before it: whoever joined by then must apply it. */
   readonly after: number;
+  readonly startedAt: number;
+}
+
+/** A write that was reported as replicated, and who had applied it by then. */
+interface Replicated {
+  readonly write: Write;
+  readonly holders: readonly Life[];
 }
 
 /** Bounds that every member keeps at every step. */
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 const IN_FLIGHT_MAX = 256;
+/** A writer learns this late, beyond its time-out, when its process runs. */
+const LATE_MS = 250;
+/** A host's contents are looked at after so many of its steps. */
+const CONTENTS_EVERY = 300;
 
 /**
  * What must always hold (the numbers are those of the invariants in packages/README.md), checked
- * after every step of a simulated cluster. Rare events are counted, so that a run of many seeds can
- * prove that it has seen them.
+ * after every step of a simulated cluster for the host that took it.
  */
 export class Checker {
-  readonly seen = new Map<string, number>();
   readonly #cluster: SimulatedCluster;
-  readonly #versions = new Map<Life, Map<string, CacheRecord>>();
-  readonly #values = new Map<string, CacheRecord>();
-  readonly #epochs = new Map<Life, Uint8Array>();
-  readonly #waiting = new Set<Write>();
+  readonly #ledger = new StreamLedger();
+  readonly #contents = new ContentsChecker();
+  readonly #waiting = new Map<Life, Map<number, Write>>();
+  readonly #replicated: Replicated[] = [];
+  /** By key. */
+  readonly #written = new Map<string, Write[]>();
   /** Every pair of key (an incarnation's) and nonce (a packet number) that sealed something. */
   readonly #sealed = new Set<string>();
   /** Incarnations whose member stood still for too long: nothing more may be sealed as theirs. */
   readonly #lapsed = new Set<string>();
-  /** Every version that some member wrote. */
-  readonly #written = new Set<string>();
+  /** When incarnations were seen alive last. */
+  readonly #aliveAt = new Map<string, number>();
+  /** From whom a life has taken records last. */
+  readonly #donors = new Map<Life, string>();
+  /** How far each stream was when it was last looked at. */
+  readonly #positions = new WeakMap<Peer, number>();
+  /** How much of the own stream each peer was taken to have applied then. */
+  readonly #taken = new WeakMap<Peer, number>();
   /** The latest time that any member's clock has shown: what expires later was never expired. */
   #latestWall = 0;
-  #stepped = 0;
 
   constructor(cluster: SimulatedCluster) {
     this.#cluster = cluster;
@@ -48,97 +66,162 @@ export class Checker {
   }
 
   wrote(write: Write): void {
-    this.#waiting.add(write);
-    this.#written.add(hex(write.version));
+    const waiting = this.#waiting.get(write.life) ?? new Map<number, Write>();
+    this.#waiting.set(write.life, waiting.set(write.ticket, write));
+    const key = write.key ? hex(write.key) : '';
+    this.#written.set(key, [...(this.#written.get(key) ?? []), write]);
+    this.#contents.wrote(write.version, write.expiresAt);
+  }
+
+  sent(life: Life, message: Uint8Array): void {
+    this.#ledger.sent(life.replica.group.incarnation, message);
+  }
+
+  handed(life: Life, sender: string, message: Uint8Array): void {
+    const receiver = life.replica.group.incarnation;
+    const outbound = this.#lifeOf(sender)?.replica.group.outbound;
+    const required = outbound?.receiver(receiver) !== undefined;
+    this.#ledger.handed({ sender, receiver, required }, message);
   }
 
   stoodStill(life: Life): void {
-    this.#count('stood still');
     this.#lapsed.add(life.replica.group.incarnation);
   }
 
   crashed(life: Life): void {
-    for (const write of this.#waiting) if (write.life === life) this.#waiting.delete(write);
+    this.#aliveAt.set(life.replica.group.incarnation, this.#now);
+    this.#waiting.delete(life);
   }
 
   observe(life: Life, event: ReplicaEvent): void {
-    this.#readClocks();
-    if (event.kind === 'ended') {
-      this.#count(`write ${event.outcome}`);
-      for (const write of this.#waiting) {
-        if (write.life !== life || write.ticket !== event.ticket) continue;
-        this.#waiting.delete(write);
-        if (event.outcome === 'replicated') this.#checkApplied(write);
-      }
-    } else if (event.kind === 'gone') this.#count(`gone: ${event.reason}`);
-    else if (event.kind === 'restarted') this.#count('restarted');
-    else if (event.kind === 'exchanged') {
-      this.#count(event.result.failure === undefined ? 'exchanged' : 'exchange failed');
-    } else if (event.kind === 'dropped') this.#count(`dropped: ${event.reason}`);
+    this.#readClock(life);
+    if (event.kind === 'ended') this.#handleEnded(life, event.ticket, event.outcome);
     else if (event.kind === 'joined') this.#checkAlive(life, event.peer.incarnation);
+    else if (event.kind === 'exchanged' && event.result.failure === undefined) {
+      this.#donors.set(life, event.result.peer);
+    } else if (event.kind === 'restarted') this.#donors.delete(life);
+    else if (event.kind === 'state' && event.state === 'ready') this.#checkWhole(life);
   }
 
-  /** Cheap checks at every step; the whole contents every two hundredth. */
-  step(): void {
-    this.#stepped += 1;
-    this.#readClocks();
-    const whole = this.#stepped % 200 === 0;
-    for (const life of this.#cluster.alive) {
-      const { outbound } = life.replica.group;
-      assert(outbound.queueBytes <= QUEUE_BYTES_MAX, '7: the queue is within its bound');
-      const inFlight = outbound.sequence - outbound.acknowledged;
-      assert(inFlight <= IN_FLIGHT_MAX, `7: ${inFlight} segments in flight`);
-      for (const peer of life.replica.group.members) this.#checkStream(peer);
-      if (whole) this.#checkContents(life);
+  /** After a step of that life's host. */
+  step(life: Life): void {
+    life.steps += 1;
+    this.#readClock(life);
+    const { outbound, members, incarnation } = life.replica.group;
+    this.#aliveAt.set(incarnation, this.#now);
+    assert(outbound.queueBytes <= QUEUE_BYTES_MAX, '7: the queue is within its bound');
+    const inFlight = outbound.sequence - outbound.acknowledged;
+    assert(inFlight <= IN_FLIGHT_MAX, `7: ${inFlight} segments in flight`);
+    for (const peer of members) {
+      this.#checkStream(peer);
+      this.#checkReceiver(life, peer);
     }
+    this.#checkWaiting(life);
+    const wall = life.replica.wall(this.#now);
+    if (life.steps % CONTENTS_EVERY === 0) this.#contents.check(life, wall, this.#latestWall);
+  }
+
+  /** Writes that have not ended. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const { size } of this.#waiting.values()) waiting += size;
+    return waiting;
   }
 
   /** After everything settled. */
   settled(): void {
-    assert.equal(this.#waiting.size, 0, '12: every write has ended');
-    const [first, ...others] = this.#cluster.alive.map((life) => this.#contents(life));
-    for (const contents of others) assert.deepEqual(contents, first, '13: all replicas are equal');
+    assert.equal(this.waiting, 0, '12: every write has ended');
+    const contents = this.#cluster.alive.map((life) => {
+      const wall = life.replica.wall(this.#now);
+      this.#contents.check(life, wall, this.#latestWall);
+      return contentsOf(life, wall);
+    });
+    for (const held of contents) assert.deepEqual(held, contents[0], '13: all replicas are equal');
   }
 
-  #readClocks(): void {
-    const { alive, simulator } = this.#cluster;
-    for (const { replica } of alive) {
-      this.#latestWall = Math.max(this.#latestWall, replica.wall(simulator.now));
-    }
+  get #now(): number {
+    return this.#cluster.simulator.now;
   }
 
-  #count(what: string): void {
-    this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
+  #lifeOf(incarnation: string): Life | undefined {
+    return this.#cluster.alive.find(({ replica }) => replica.group.incarnation === incarnation);
+  }
+
+  #readClock({ replica }: Life): void {
+    this.#latestWall = Math.max(this.#latestWall, replica.wall(this.#now));
+  }
+
+  #handleEnded(life: Life, ticket: number, outcome: string): void {
+    const write = this.#waiting.get(life)?.get(ticket);
+    this.#waiting.get(life)?.delete(ticket);
+    if (!write || outcome !== 'replicated') return;
+    this.#replicated.push({ write, holders: this.#checkApplied(write) });
   }
 
   /** 1: what was reported as replicated is applied by every member of the writer's view. */
-  #checkApplied({ life, key, version, after, expiresAt }: Write): void {
-    const held = (member: Life) => {
-      const { cache } = member.replica;
-      const ofKey = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
-      return compareVersions(ofKey, cache.purgeEpoch) < 0 ? cache.purgeEpoch : ofKey;
-    };
-    if (expiresAt <= this.#latestWall) return;
-    for (const { incarnation, joinedAt } of life.replica.group.members) {
-      if (joinedAt > after) continue;
-      const other = this.#cluster.alive.find(
-        ({ replica }) => replica.group.incarnation === incarnation,
-      );
+  #checkApplied(write: Write): Life[] {
+    const holders = [write.life];
+    for (const { incarnation, joinedAt } of write.life.replica.group.members) {
+      const other = joinedAt > write.after ? undefined : this.#lifeOf(incarnation);
       if (!other) continue;
-      const applied = compareVersions(held(other), version) >= 0;
-      assert(applied, `1: ${other.name} has not applied the write`);
+      assert(this.#holds(other, write), `1: ${other.name} has not applied the write`);
+      holders.push(other);
+    }
+    return holders;
+  }
+
+  /** That write, or what superseded it; or that may have expired, and be forgotten. */
+  #holds({ replica: { cache } }: Life, { key, version }: Write): boolean {
+    if (compareVersions(cache.purgeEpoch, version) >= 0) return true;
+    const held = key && cache.version(TABLE, key);
+    if (held && compareVersions(held, version) >= 0) return true;
+    return (this.#written.get(key ? hex(key) : '') ?? []).some(
+      (write) =>
+        compareVersions(write.version, version) >= 0 && write.expiresAt <= this.#latestWall,
+    );
+  }
+
+  /** 9: who is ready holds all that its donor, in whose view it is, has acknowledged by then. */
+  #checkWhole(life: Life): void {
+    const donor = this.#lifeOf(this.#donors.get(life) ?? '');
+    if (!donor) return;
+    for (const { write, holders } of this.#replicated) {
+      if (!holders.includes(donor)) continue;
+      assert(this.#holds(life, write), `9: ${life.name} is ready, and not whole`);
     }
   }
 
   /** 2, 3, 10: a stream is applied in order, and no further than its sender has sent it. */
-  #checkStream({ incarnation, inbound }: Peer): void {
+  #checkStream(peer: Peer): void {
+    if (!peer.inbound) return;
+    const { applied, received } = peer.inbound;
+    if (this.#positions.get(peer) === received + applied) return;
+    this.#positions.set(peer, received + applied);
+    const sent = this.#lifeOf(peer.incarnation)?.replica.group.outbound.sequence ?? Infinity;
+    const ordered = applied <= received && received <= sent;
+    assert(ordered, `2: applied ${applied}, received ${received}, sent ${sent}`);
+  }
+
+  /** 8, 10: nobody is taken to have applied more than it has; what is above that is still kept. */
+  #checkReceiver(life: Life, peer: Peer): void {
+    const { group } = life.replica;
+    const applied = group.outbound.receiver(peer.incarnation)?.applied;
+    if (applied === undefined || this.#taken.get(peer) === applied) return;
+    this.#taken.set(peer, applied);
+    const other = this.#lifeOf(peer.incarnation)?.replica.group;
+    const inbound = other?.members.find((each) => each.incarnation === group.incarnation)?.inbound;
     if (!inbound) return;
-    const sender = this.#cluster.alive.find(
-      ({ replica }) => replica.group.incarnation === incarnation,
-    );
-    const sent = sender?.replica.group.outbound.sequence ?? Infinity;
-    const ordered = inbound.applied <= inbound.received && inbound.received <= sent;
-    assert(ordered, `2: applied ${inbound.applied}, received ${inbound.received}, sent ${sent}`);
+    assert(applied <= inbound.applied, `8: applied ${inbound.applied}, taken as ${applied}`);
+    assert(group.outbound.acknowledged <= applied, '8: the slowest counts');
+  }
+
+  /** 12: no writer waits longer than its time-out, while its process runs. */
+  #checkWaiting(life: Life): void {
+    const [oldest] = this.#waiting.get(life)?.values() ?? [];
+    if (!oldest || life.pausedAt < Infinity) return;
+    const waitedMs = this.#now - Math.max(oldest.startedAt, life.resumedAt);
+    const bound = WRITE_TIMEOUT_MS + LATE_MS;
+    assert(waitedMs <= bound, `12: a writer at ${life.name} waited ${Math.round(waitedMs)} ms`);
   }
 
   /** 14: no pair of key and nonce seals two segments. */
@@ -151,65 +234,10 @@ export class Checker {
 
   /** 16: nobody is admitted who was not alive after the admitting member started. */
   #checkAlive(life: Life, incarnation: string): void {
-    const alive = this.#cluster.alive.some(
-      ({ replica }) => replica.group.incarnation === incarnation,
-    );
-    if (!alive) this.#count('joined: just died');
-    assert(life.replica.group.incarnation !== incarnation);
-  }
-
-  #checkContents(life: Life): void {
-    const { cache } = life.replica;
-    const now = life.replica.wall(this.#cluster.simulator.now);
-    const versions = this.#versions.get(life) ?? new Map<string, CacheRecord>();
-    this.#versions.set(life, versions);
-    const epoch = this.#epochs.get(life);
-    if (epoch) assert(compareVersions(cache.purgeEpoch, epoch) >= 0, '5: the epoch only rises');
-    this.#epochs.set(life, cache.purgeEpoch);
-    for (const [key, record] of this.#contents(life)) {
-      const before = versions.get(key);
-      // What has expired is forgotten, and something older that lives longer may then be learnt.
-      if (before && !(before.expiresAt <= this.#latestWall && !before.tombstone)) {
-        assert(compareVersions(record.version, before.version) >= 0, '4: versions only rise');
-      }
-      versions.set(key, record);
-      assert(this.#written.has(hex(record.version)), '3: somebody wrote what is held');
-      assert(compareVersions(record.version, cache.purgeEpoch) > 0, '5: nothing purged is held');
-      const name = `${key} ${hex(record.version)}`;
-      const known = this.#values.get(name);
-      if (!known) this.#values.set(name, record);
-      else if (known.tombstone === record.tombstone) {
-        const equal = Buffer.compare(record.value, known.value) === 0;
-        assert(equal, '4: equal versions, equal values');
-      } else {
-        // A record that superseded a longer life goes on as a tombstone when it has expired.
-        const { expiresAt } = known.tombstone ? record : known;
-        assert(expiresAt <= this.#latestWall, '4: equal versions, one of them dead');
-      }
-      const hit = cache.get(record.table, record.key, now);
-      assert.equal(
-        hit !== undefined,
-        !record.tombstone && record.expiresAt > now,
-        '6: no expired reads',
-      );
-    }
-  }
-
-  /** All that a scan gives, by key, the newest of each. */
-  #contents(life: Life) {
-    const { cache } = life.replica;
-    const now = life.replica.wall(this.#cluster.simulator.now);
-    const contents = new Map<string, ReturnType<typeof cache.scan>['records'][number]>();
-    let cursor: ScanCursor | undefined;
-    do {
-      const { records, next } = cache.scan(cursor, undefined, 1_000_000, now);
-      for (const record of records) {
-        // How long a tombstone stays may differ by what else its holder saw of the key.
-        const expiresAt = record.tombstone ? 0 : record.expiresAt;
-        contents.set(`${record.table} ${hex(record.key)}`, { ...record, expiresAt });
-      }
-      cursor = next;
-    } while (cursor !== undefined);
-    return contents;
+    const own = life.replica.group.incarnation;
+    assert(own !== incarnation, '16: it is itself');
+    const aliveAt = this.#lifeOf(incarnation) ? this.#now : this.#aliveAt.get(incarnation);
+    assert(aliveAt !== undefined, '16: it was some member');
+    assert(aliveAt >= life.startedAt, `16: ${life.name} admits who was dead when it started`);
   }
 }

@@ -4,11 +4,14 @@ import { EXCLUSION_MS } from '@argyle/multicast';
 import { Replica, type ReplicaEvent } from '@argyle/replica';
 import { type NetworkFaults, type SimulatedHost, Simulator } from '@argyle/simulator';
 import { Checker } from './checker.ts';
+import { RareEvents } from './rare-events.ts';
 
 const GROUP = { address: '239.192.0.1', port: 13_080 };
 const OWN_PORT = 13_081;
 export const TABLE = 1;
 const TOMBSTONE_SKEW_MS = 5_000;
+/** So often a cluster is asked whether it has settled. */
+const SETTLE_STEP_MS = 5;
 
 /** One life of a member: from its start to its crash. */
 export interface Life {
@@ -17,15 +20,21 @@ export interface Life {
   readonly replica: Replica;
   readonly driver: Driver<ReplicaEvent>;
   readonly log: string[];
+  readonly startedAt: number;
+  /** Tasks that its host has run. */
+  steps: number;
   alive: boolean;
   /** Since when its process stands still; Infinity while it runs. */
   pausedAt: number;
+  /** When it went on last. */
+  resumedAt: number;
 }
 
 /** A cluster of replicas under one seed, watched by a checker after every step. */
 export class SimulatedCluster {
   readonly simulator: Simulator;
   readonly checker: Checker;
+  readonly rare: RareEvents;
   readonly lives = new Map<string, Life>();
   readonly names: string[] = [];
   readonly #clusterKey: Uint8Array;
@@ -36,6 +45,7 @@ export class SimulatedCluster {
     this.#clusterKey = this.simulator.random.bytes(32);
     this.#capacityBytes = options.capacityBytes ?? 4 * 1024 * 1024;
     this.checker = new Checker(this);
+    this.rare = new RareEvents(this);
   }
 
   /** On the host of that name; `memberName` where another host bears the member's name as well. */
@@ -58,6 +68,7 @@ export class SimulatedCluster {
       event: (event) => {
         log.push(`${this.simulator.now.toFixed(1)} ${describe(event)}`);
         this.checker.observe(life, event);
+        this.rare.observe(life, event);
         if (event.kind === 'refused') this.crash(name);
       },
       opened: (own) => driver.run((now) => replica.open(own, now)),
@@ -66,7 +77,20 @@ export class SimulatedCluster {
       },
       unsent: () => undefined,
     });
-    const life: Life = { name, host, replica, driver, log, alive: true, pausedAt: Infinity };
+    const life: Life = {
+      name,
+      host,
+      replica,
+      driver,
+      log,
+      startedAt: this.simulator.now,
+      steps: 0,
+      alive: true,
+      pausedAt: Infinity,
+      resumedAt: 0,
+    };
+    this.#listen(life);
+    this.rare.started(life);
     if (!this.names.includes(name)) this.names.push(name);
     this.lives.set(name, life);
     driver.start({
@@ -81,6 +105,7 @@ export class SimulatedCluster {
 
   crash(name: string): void {
     const life = this.life(name);
+    this.rare.crashed(life);
     life.alive = false;
     life.driver.close();
     life.host.crash();
@@ -95,17 +120,33 @@ export class SimulatedCluster {
 
   resume(name: string): void {
     const life = this.life(name);
-    if (this.simulator.now - life.pausedAt > EXCLUSION_MS) this.checker.stoodStill(life);
+    if (life.pausedAt === Infinity) return;
+    const stoodStill = this.simulator.now - life.pausedAt > EXCLUSION_MS;
+    if (stoodStill) this.checker.stoodStill(life);
+    this.rare.resumed(stoodStill);
     life.pausedAt = Infinity;
+    life.resumedAt = this.simulator.now;
     life.host.resume();
   }
 
   partition(...parts: string[][]): void {
     this.simulator.network.partition(parts, this.names);
+    this.rare.partitioned();
+  }
+
+  cut(from: string, to: string): void {
+    this.simulator.network.cut(from, to);
+    this.rare.count('cut one way');
+  }
+
+  skewClock(name: string, skewMs: number): void {
+    this.life(name).host.skewClock(skewMs);
+    this.rare.count('clock skewed');
   }
 
   heal(): void {
     this.simulator.network.heal();
+    this.rare.healed();
   }
 
   add(name: string, key: string, value: string, lifeMs = 600_000): void {
@@ -122,6 +163,7 @@ export class SimulatedCluster {
 
   purge(name: string): void {
     this.#write(name, undefined, (life, now) => life.replica.purge(now));
+    this.rare.purged();
   }
 
   read(name: string, key: string): string | undefined {
@@ -141,19 +183,21 @@ export class SimulatedCluster {
   }
 
   run(durationMs: number): void {
-    this.simulator.run(durationMs, () => this.checker.step());
+    this.simulator.run(durationMs, (host) => this.#step(host));
   }
 
-  /** Runs until all who live are ready, in one view, with nothing under way and equal replicas. */
+  /** Runs until all who live are ready, in one view, no write is under way, and replicas equal. */
   settle(boundMs: number): boolean {
-    return this.simulator.runUntil(
-      () => this.settled,
-      boundMs,
-      () => this.checker.step(),
-    );
+    const end = this.simulator.now + boundMs;
+    while (!this.settled) {
+      if (this.simulator.now >= end) return false;
+      this.run(SETTLE_STEP_MS);
+    }
+    return true;
   }
 
   get settled(): boolean {
+    if (this.checker.waiting > 0) return false;
     const lives = this.alive;
     const incarnations = lives.map(({ replica }) => replica.group.incarnation).sort();
     const digests = () => new Set(lives.map(({ replica }) => hex(replica.cache.digest())));
@@ -165,6 +209,30 @@ export class SimulatedCluster {
         return replica.state === 'ready' && idle && view.join() === incarnations.join();
       }) && digests().size <= 1
     );
+  }
+
+  /** Also to what a group hands its replica, which no event tells. */
+  #listen(life: Life): void {
+    const { group } = life.replica;
+    const send = group.send.bind(group);
+    group.send = (message, now) => {
+      const ticket = send(message, now);
+      if (ticket !== undefined) this.checker.sent(life, message);
+      return ticket;
+    };
+    const pollEvent = group.pollEvent.bind(group);
+    group.pollEvent = () => {
+      const event = pollEvent();
+      if (event?.kind === 'message') this.checker.handed(life, event.from, event.message);
+      return event;
+    };
+  }
+
+  #step(host: string | undefined): void {
+    const life = host === undefined ? undefined : this.lives.get(host);
+    if (!life?.alive) return;
+    this.checker.step(life);
+    this.rare.step(life);
   }
 
   #write(
@@ -186,7 +254,10 @@ export class SimulatedCluster {
         // A delete may be forgotten once what it deletes would have expired.
         const expiresAt = (held() ?? before)?.expiresAt ?? Infinity;
         const version = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
-        this.checker.wrote({ life, ticket: started.ticket, key, version, after, expiresAt });
+        const { ticket } = started;
+        const startedAt = this.simulator.now;
+        this.checker.wrote({ life, ticket, key, version, after, expiresAt, startedAt });
+        this.rare.wrote(life);
       }),
     );
   }

@@ -146,7 +146,7 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   multicast(from: Attached, bytes: Uint8Array): void {
     this.tap?.(bytes);
     const egressMs = this.#egressMs(from, bytes);
-    const datagram = { bytes: Uint8Array.from(bytes), from: from.own, channel: 'group' as const };
+    const datagram = { bytes: new Uint8Array(bytes), from: from.own, channel: 'group' as const };
     for (const to of this.#ports) {
       if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
       this.#send(from, to, datagram, egressMs);
@@ -157,7 +157,7 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
     this.tap?.(bytes);
     const to = this.portAt(endpoint);
     const egressMs = this.#egressMs(from, bytes);
-    const datagram = { bytes: Uint8Array.from(bytes), from: from.own, channel: 'own' as const };
+    const datagram = { bytes: new Uint8Array(bytes), from: from.own, channel: 'own' as const };
     if (to) this.#send(from, to, datagram, egressMs);
   }
 
@@ -206,6 +206,6 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   /** Each receiver has a copy of its own. */
   #arrive(to: Attached, { bytes, from, channel }: Datagram, passage: Passage): void {
     if (!this.#ports.has(to)) return;
-    if (!to.deliver(Uint8Array.from(bytes), from, channel)) this.lost?.(passage, 'unread');
+    if (!to.deliver(new Uint8Array(bytes), from, channel)) this.lost?.(passage, 'unread');
   }
 }

@@ -4,6 +4,8 @@ import type { Cancel } from '@argyle/host';
 export interface Schedule {
   readonly now: number;
   after(delayMs: number, run: () => void): Cancel;
+  /** Work of that host's process was done. */
+  worked(host: string): void;
   /** Everything delivered goes in here; the run's digest is made of it. */
   record(what: string, bytes: Uint8Array): void;
 }

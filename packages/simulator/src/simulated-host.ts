@@ -99,6 +99,7 @@ export class SimulatedHost implements Host, PortHost {
     this.#held = [];
     const life = this.#life;
     for (const work of held) if (life === this.#life) work();
+    this.schedule.worked(this.name);
   }
 
   /** Sets the wall clock wrong by so much. */
@@ -108,7 +109,11 @@ export class SimulatedHost implements Host, PortHost {
 
   /** Runs work of this host's process: now, or when it goes on. */
   perform(work: () => void): void {
-    if (this.#paused) this.#held.push(work);
-    else work();
+    if (this.#paused) {
+      this.#held.push(work);
+      return;
+    }
+    work();
+    this.schedule.worked(this.name);
   }
 }

@@ -117,7 +117,7 @@ export class SimulatedPort implements Port {
   writeLink(link: number, bytes: Uint8Array): void {
     const near = this.#links.get(link);
     if (!near?.other) return;
-    const copy = Uint8Array.from(bytes);
+    const copy = new Uint8Array(bytes);
     const far = near.other;
     send(far, bytes.length, () => {
       far.port.host.schedule.record(`${this.host.name} ${far.port.host.name} link`, copy);

@@ -23,6 +23,7 @@ export class Simulator implements Schedule {
   readonly #agenda = new Agenda<Task>();
   readonly #hosts = new Map<string, SimulatedHost>();
   #now = 0;
+  #worked: string | undefined;
 
   constructor(options: SimulatorOptions) {
     this.random = new Random(options.seed);
@@ -48,8 +49,11 @@ export class Simulator implements Schedule {
     return host;
   }
 
-  /** Runs all tasks due in the next `durationMs`; `each` is called after every one of them. */
-  run(durationMs: number, each?: () => void): void {
+  /**
+   * Runs all tasks due in the next `durationMs`; `each` is called after every one of them, with the
+   * name of the host whose process it ran in, if it did.
+   */
+  run(durationMs: number, each?: (host: string | undefined) => void): void {
     const end = this.#now + durationMs;
     for (;;) {
       const next = this.#agenda.first;
@@ -57,14 +61,19 @@ export class Simulator implements Schedule {
       this.#agenda.removeFirst();
       if (next.item.cancelled) continue;
       this.#now = next.at;
+      this.#worked = undefined;
       next.item.run();
-      each?.();
+      each?.(this.#worked);
     }
     this.#now = end;
   }
 
   /** Runs until `condition` holds, at most `boundMs`; false if it never did. */
-  runUntil(condition: () => boolean, boundMs: number, each?: () => void): boolean {
+  runUntil(
+    condition: () => boolean,
+    boundMs: number,
+    each?: (host: string | undefined) => void,
+  ): boolean {
     const end = this.#now + boundMs;
     while (!condition()) {
       const next = this.#agenda.first;
@@ -80,6 +89,10 @@ export class Simulator implements Schedule {
     return () => {
       task.cancelled = true;
     };
+  }
+
+  worked(host: string): void {
+    this.#worked = host;
   }
 
   record(what: string, bytes: Uint8Array): void {

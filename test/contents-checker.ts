@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { type CacheRecord, compareVersions, type ScanCursor } from '@argyle/cache';
+import { hex, type Life } from './simulated-cluster.ts';
+
+/** What a replica may hold, seen from one look to the next (invariants 3 to 6). */
+export class ContentsChecker {
+  readonly #records = new Map<Life, Map<string, CacheRecord>>();
+  readonly #values = new Map<string, CacheRecord>();
+  readonly #epochs = new Map<Life, Uint8Array>();
+  /** When every version that some member wrote expires. */
+  readonly #written = new Map<string, number>();
+
+  wrote(version: Uint8Array, expiresAt: number): void {
+    this.#written.set(hex(version), expiresAt);
+  }
+
+  /** `latestWall`: the latest time that any clock has shown. What expires later never expired. */
+  check(life: Life, now: number, latestWall: number): void {
+    const { cache } = life.replica;
+    const records = this.#records.get(life) ?? new Map<string, CacheRecord>();
+    this.#records.set(life, records);
+    const epoch = this.#epochs.get(life);
+    if (epoch) assert(compareVersions(cache.purgeEpoch, epoch) >= 0, '5: the epoch only rises');
+    this.#epochs.set(life, cache.purgeEpoch);
+    for (const [key, record] of contentsOf(life, now)) {
+      const before = records.get(key);
+      // What has expired is forgotten, and something older that lives longer may then be learnt.
+      if (before && !(before.expiresAt <= latestWall && !before.tombstone)) {
+        assert(compareVersions(record.version, before.version) >= 0, '4: versions only rise');
+      }
+      records.set(key, record);
+      assert(compareVersions(record.version, cache.purgeEpoch) > 0, '5: nothing purged is held');
+      this.#checkRecord(key, record, latestWall);
+      const hit = cache.get(record.table, record.key, now);
+      const served = !record.tombstone && record.expiresAt > now;
+      assert.equal(hit !== undefined, served, '6: no expired reads');
+    }
+  }
+
+  #checkRecord(key: string, record: CacheRecord, latestWall: number): void {
+    const expiresAt = this.#written.get(hex(record.version));
+    assert(expiresAt !== undefined, '3: somebody wrote what is held');
+    assert(record.tombstone || record.expiresAt <= expiresAt, '6: no expiry is lengthened');
+    const name = `${key} ${hex(record.version)}`;
+    const known = this.#values.get(name);
+    if (!known) this.#values.set(name, record);
+    else if (known.tombstone === record.tombstone) {
+      const equal = Buffer.compare(record.value, known.value) === 0;
+      assert(equal, '4: equal versions, equal values');
+    } else {
+      // A record that superseded a longer life goes on as a tombstone when it has expired.
+      const { expiresAt: endsAt } = known.tombstone ? record : known;
+      assert(endsAt <= latestWall, '4: equal versions, one of them dead');
+    }
+  }
+}
+
+/** All that a scan gives, by key, the newest of each. */
+export function contentsOf(life: Life, now: number): Map<string, CacheRecord> {
+  const { cache } = life.replica;
+  const contents = new Map<string, CacheRecord>();
+  let cursor: ScanCursor | undefined;
+  do {
+    const { records, next } = cache.scan(cursor, undefined, 1_000_000, now);
+    for (const record of records) {
+      // How long a tombstone stays may differ by what else its holder saw of the key.
+      const expiresAt = record.tombstone ? 0 : record.expiresAt;
+      contents.set(`${record.table} ${hex(record.key)}`, { ...record, expiresAt });
+    }
+    cursor = next;
+  } while (cursor !== undefined);
+  return contents;
+}

@@ -1,0 +1,77 @@
+import { type HostLimits, type NetworkFaults, type Random, UNLIMITED } from '@argyle/simulator';
+
+/** What a seed may do to its members, besides letting them write. */
+export const DEEDS = [
+  'burst',
+  'remove',
+  'purge',
+  'crash',
+  'restart',
+  'pause',
+  'pause for about the exclusion bound',
+  'partition',
+  'cut',
+  'skew',
+] as const;
+export type Deed = (typeof DEEDS)[number];
+
+/** The faults of one seed: each has about half of all there are. */
+export interface Faults {
+  readonly members: number;
+  readonly network: NetworkFaults;
+  /** Of the members in turn. */
+  readonly limits: readonly HostLimits[];
+  readonly deeds: ReadonlySet<Deed>;
+  /** Loss that stays when all else is healed. */
+  readonly lastingLoss: number;
+}
+
+const MEMBERS_MIN = 2;
+const MEMBERS_MAX = 9;
+
+export function drawFaults(random: Random, members?: number): Faults {
+  const maybe = (most: number) => (random.chance(0.5) ? random.uniform() * most : 0);
+  const size = members ?? MEMBERS_MIN + random.below(MEMBERS_MAX - MEMBERS_MIN + 1);
+  return {
+    members: size,
+    network: {
+      loss: maybe(0.3),
+      ownLoss: maybe(0.2),
+      duplicate: maybe(0.2),
+      replay: maybe(0.2),
+      delayMinMs: 0.05,
+      delayMeanMs: 0.1 + maybe(20),
+      dyingMs: maybe(50),
+    },
+    limits: Array.from({ length: size }, () => drawLimits(random)),
+    deeds: new Set(DEEDS.filter(() => random.chance(0.6))),
+    lastingLoss: maybe(0.2),
+  };
+}
+
+/** Every second host is slow somewhere. */
+function drawLimits(random: Random): HostLimits {
+  if (random.chance(0.5)) return UNLIMITED;
+  const some = (from: number, to: number, otherwise: number) =>
+    random.chance(0.4) ? from * (to / from) ** random.uniform() : otherwise;
+  return {
+    egressBytesPerMs: some(50, 12_500, Infinity),
+    egressQueueBytes: some(4_096, 262_144, 65_536),
+    ingressBytesPerMs: some(50, 12_500, Infinity),
+    ingressQueueBytes: some(4_096, 262_144, 65_536),
+    receiveMs: some(0.02, 5, 0),
+    receiveQueueBytes: some(4_096, 262_144, 212_992),
+  };
+}
+
+/** As one line of a report. */
+export function describeFaults({ members, network, limits, deeds, lastingLoss }: Faults): string {
+  const round = (value: number) => Number(value.toPrecision(3));
+  const faults = Object.entries({ ...network, lastingLoss }).map(
+    ([name, value]) => `${name} ${round(value)}`,
+  );
+  const limited = limits.flatMap((limit, index) =>
+    limit === UNLIMITED ? [] : `member ${index + 1}: ${Object.values(limit).map(round).join(' ')}`,
+  );
+  return [`${members} members`, ...faults, [...deeds].join(' + '), ...limited].join('; ');
+}
