@@ -1,0 +1,132 @@
+import type { Passage } from '@argyle/simulator';
+import { decodeAcknowledgement } from '../src/acknowledgement.ts';
+import { decodeData } from '../src/data.ts';
+import { decodeHeartbeat, type Entry } from '../src/heartbeat.ts';
+import { Keyring, type OpenedSegment } from '../src/keyring.ts';
+import { kindName, SegmentKind } from '../src/segment.ts';
+import type { Member, SimulatedGroup } from './simulated-group.ts';
+
+export interface TraceOptions {
+  /** What the trace shows, as the first lines of its file. */
+  readonly about: string;
+  /** Heartbeats are left out when they say nothing that the scenario is about. */
+  readonly heartbeats: boolean;
+}
+
+/** Is that segment lost on its way to that member? */
+export type Loses = (segment: OpenedSegment, to: string) => boolean;
+
+/**
+ * A scenario as text: every segment once as it is sent, opened with the cluster's key; on whose way
+ * it was lost; and what the members made of it. Times are milliseconds since the trace began.
+ */
+export class Trace {
+  loses: Loses = () => false;
+  readonly #group: SimulatedGroup;
+  readonly #keyring: Keyring;
+  readonly #options: TraceOptions;
+  readonly #lines: string[] = [];
+  readonly #names = new Map<string, string>();
+  /** How much of a member's events and messages was told. */
+  readonly #told = new Map<Member, { events: number; messages: number; ended: number }>();
+  readonly #beganAt: number;
+  #sending: Uint8Array | undefined;
+
+  constructor(group: SimulatedGroup, options: TraceOptions) {
+    this.#group = group;
+    this.#options = options;
+    this.#keyring = new Keyring(group.clusterKey);
+    this.#beganAt = group.simulator.now;
+    for (const member of group.members.values()) this.#told.set(member, countsOf(member));
+    group.simulator.network.script = (passage) => this.#pass(passage);
+  }
+
+  run(durationMs: number): void {
+    this.#group.simulator.run(durationMs, () => this.#tellEvents());
+  }
+
+  /** What the scenario does itself. */
+  says(what: string): void {
+    this.#line(what);
+  }
+
+  text(): string {
+    const about = this.#options.about.split('\n').map((line) => `# ${line}\n`);
+    return `${about.join('')}\n${this.#lines.join('\n')}\n`;
+  }
+
+  #line(what: string): void {
+    const at = (this.#group.simulator.now - this.#beganAt).toFixed(2);
+    this.#lines.push(`${at.padStart(8)}  ${what}`);
+  }
+
+  #pass({ bytes, from, to, channel }: Passage): boolean {
+    const segment = this.#keyring.open(
+      bytes,
+      { address: from, port: 0 },
+      this.#group.simulator.now,
+    );
+    if (typeof segment === 'string') throw new Error(segment);
+    if (segment.kind === SegmentKind.heartbeat && !this.#options.heartbeats) return false;
+    this.#names.set(segment.incarnation, from);
+    if (bytes !== this.#sending) {
+      this.#sending = bytes;
+      const kind = kindName(segment.kind)?.toUpperCase();
+      this.#line(`${from} > ${channel === 'group' ? 'all' : to}: ${kind} ${this.#body(segment)}`);
+    }
+    const lost = this.loses(segment, to);
+    if (lost) this.#line(`    lost on its way to ${to === from ? 'itself' : to}`);
+    return lost;
+  }
+
+  #body({ kind, body }: OpenedSegment): string {
+    if (kind === SegmentKind.data) {
+      const data = decodeData(body);
+      const items = data?.items.map(({ bytes }) => JSON.stringify(Buffer.from(bytes).toString()));
+      return `${data?.sequence} ${items?.join(' ')}${data?.urgent ? ', urgent' : ''}`;
+    }
+    if (kind === SegmentKind.acknowledgement) {
+      const ack = decodeAcknowledgement(body);
+      const gaps = ack?.gaps.map(
+        ({ first, count }) => `, lacks ${first}${count > 1 ? ` to ${first + count - 1}` : ''}`,
+      );
+      return `received ${ack?.received}, applied ${ack?.applied}${gaps?.join('')}`;
+    }
+    const beat = kind === SegmentKind.heartbeat ? decodeHeartbeat(body) : undefined;
+    if (!beat) return '';
+    const entries = beat.entries.map((entry) => this.#entry(entry));
+    return [`sent ${beat.highest}`, ...entries].join('; ');
+  }
+
+  #entry({ incarnation, state, joinedAt, received, applied }: Entry): string {
+    const name = this.#names.get(incarnation) ?? 'a stranger';
+    if (state !== 'member') return `${name} ${state}`;
+    return `${name} member after ${joinedAt}, received ${received}, applied ${applied}`;
+  }
+
+  #tellEvents(): void {
+    for (const [name, member] of this.#group.members) {
+      const told = this.#told.get(member) ?? { events: 0, messages: 0, ended: 0 };
+      const counts = countsOf(member);
+      this.#told.set(member, counts);
+      for (const message of member.messages.slice(told.messages)) {
+        this.#line(`    ${name} applies ${JSON.stringify(message)}`);
+      }
+      for (const event of member.events.slice(told.events)) {
+        if (event.kind === 'joined') this.#line(`    ${name} admits ${event.peer.beat?.name}`);
+        else if (event.kind === 'gone') {
+          this.#line(`    ${name} excludes ${event.peer.beat?.name}: ${event.reason}`);
+        } else if (event.kind === 'link' && event.event.kind === 'up') {
+          this.#line(`    ${name} has a link to ${this.#names.get(event.event.peer)}`);
+        }
+      }
+      for (const [ticket, outcome] of [...member.ended].slice(told.ended)) {
+        this.#line(`    ${name}: write ${ticket} ${outcome}`);
+      }
+    }
+  }
+}
+
+function countsOf({ events, messages, ended }: Member) {
+  return { events: events.length, messages: messages.length, ended: ended.size };
+}

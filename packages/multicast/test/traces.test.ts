@@ -1,0 +1,123 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import t from 'tap';
+import { decodeData } from '../src/data.ts';
+import type { OpenedSegment } from '../src/keyring.ts';
+import { SegmentKind } from '../src/segment.ts';
+import { type Member, SimulatedGroup } from './simulated-group.ts';
+import { Trace } from './trace.ts';
+
+/**
+ * Scenarios as text, beside this file: they are read as a tutorial, and compared as a test.
+ * `ARGYLE_REWRITE_TRACES=1 node packages/multicast/test/traces.test.ts` writes them anew: read the
+ * difference before it is committed.
+ */
+const REWRITE = process.env['ARGYLE_REWRITE_TRACES'] === '1';
+
+const isData = (segment: OpenedSegment, sequence: number) =>
+  segment.kind === SegmentKind.data && decodeData(segment.body)?.sequence === sequence;
+
+/** Loses the first transmission of a sequence for those. */
+function firstOf(sequence: number, ...members: string[]) {
+  const left = new Set(members);
+  return (segment: OpenedSegment, to: string) => isData(segment, sequence) && left.delete(to);
+}
+
+const SCENARIOS: Record<string, () => Trace> = {
+  join() {
+    const group = new SimulatedGroup({ seed: 1 });
+    group.start('alpha');
+    group.simulator.run(400);
+    const trace = new Trace(group, {
+      about: 'Alpha is alone. Bravo starts, hears its heartbeat, and both are members.',
+      heartbeats: true,
+    });
+    group.start('bravo');
+    trace.says('bravo starts');
+    trace.run(300);
+    return trace;
+  },
+
+  repair() {
+    const { group, trace, alpha } = threeMembers(
+      'Alpha sends three segments; charlie loses the second. It says so when the gap is 2 ms old,\n' +
+        'and alpha sends the segment again, to charlie alone. Heartbeats are left out.',
+    );
+    trace.loses = firstOf(2, 'charlie');
+    for (const text of ['one', 'two', 'three']) {
+      group.send(alpha, text);
+      trace.run(1);
+    }
+    trace.run(20);
+    return trace;
+  },
+
+  'repair for two'() {
+    const { group, trace, alpha } = threeMembers(
+      'Bravo and charlie both lose the first segment: alpha gathers what they lack for 2 ms, and\n' +
+        'sends it again to all. Heartbeats are left out.',
+    );
+    trace.loses = firstOf(1, 'bravo', 'charlie');
+    for (const text of ['one', 'two']) {
+      group.send(alpha, text);
+      trace.run(1);
+    }
+    trace.run(20);
+    return trace;
+  },
+
+  'last segment'() {
+    const { group, trace, alpha } = threeMembers(
+      'Bravo loses the last segment and knows nothing of it. Alpha misses the acknowledgement, and\n' +
+        'after four round-trip times, 25 ms at least, sends it again. Heartbeats are left out.',
+    );
+    trace.loses = firstOf(1, 'bravo');
+    group.send(alpha, 'last');
+    trace.run(60);
+    return trace;
+  },
+
+  'lost acknowledgement'() {
+    const { group, trace, alpha } = threeMembers(
+      'The acknowledgement of bravo is lost. Alpha sends the segment again, bravo has it already and\n' +
+        'answers at once. Heartbeats are left out.',
+    );
+    let lost = false;
+    trace.loses = ({ kind }) => {
+      const first = kind === SegmentKind.acknowledgement && !lost;
+      lost ||= first;
+      return first;
+    };
+    group.send(alpha, 'one');
+    trace.run(60);
+    return trace;
+  },
+
+  death() {
+    const { group, trace, alpha } = threeMembers(
+      'Alpha writes, and charlie is dead: its link port refuses, alpha excludes it, and the write,\n' +
+        'which bravo has applied, ends. Heartbeats are left out.',
+    );
+    group.members.get('charlie')?.host.crash();
+    trace.says('charlie dies');
+    group.send(alpha, 'one');
+    trace.run(20);
+    return trace;
+  },
+};
+
+function threeMembers(about: string): { group: SimulatedGroup; trace: Trace; alpha: Member } {
+  const group = new SimulatedGroup({ seed: 1 });
+  const [alpha] = group.assemble('alpha', 'bravo', 'charlie');
+  group.simulator.run(400);
+  return { group, trace: new Trace(group, { about, heartbeats: false }), alpha: alpha! };
+}
+
+for (const [title, scenario] of Object.entries(SCENARIOS)) {
+  t.test(`the trace of a scenario is as it was: ${title}`, (t) => {
+    const file = new URL(`./${title.replaceAll(' ', '-')}.trace`, import.meta.url);
+    const text = scenario().text();
+    if (REWRITE) writeFileSync(file, text);
+    t.equal(text, readFileSync(file, 'utf8'));
+    t.end();
+  });
+}
