@@ -8,7 +8,7 @@ import type { Member, SimulatedGroup } from './simulated-group.ts';
 
 export interface TraceOptions {
   /** What the trace shows, as the first lines of its file. */
-  readonly about: string;
+  readonly about: readonly string[];
   /** Heartbeats are left out when they say nothing that the scenario is about. */
   readonly heartbeats: boolean;
 }
@@ -51,7 +51,7 @@ export class Trace {
   }
 
   text(): string {
-    const about = this.#options.about.split('\n').map((line) => `# ${line}\n`);
+    const about = this.#options.about.map((line) => `# ${line}\n`);
     return `${about.join('')}\n${this.#lines.join('\n')}\n`;
   }
 

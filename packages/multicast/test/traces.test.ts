@@ -28,7 +28,7 @@ const SCENARIOS: Record<string, () => Trace> = {
     group.start('alpha');
     group.simulator.run(400);
     const trace = new Trace(group, {
-      about: 'Alpha is alone. Bravo starts, hears its heartbeat, and both are members.',
+      about: ['Alpha is alone. Bravo starts, hears its heartbeat, and both are members.'],
       heartbeats: true,
     });
     group.start('bravo');
@@ -39,8 +39,8 @@ const SCENARIOS: Record<string, () => Trace> = {
 
   repair() {
     const { group, trace, alpha } = threeMembers(
-      'Alpha sends three segments; charlie loses the second. It says so when the gap is 2 ms old,\n' +
-        'and alpha sends the segment again, to charlie alone. Heartbeats are left out.',
+      'Alpha sends three segments; charlie loses the second. It says so when the gap is 2 ms',
+      'old, and alpha sends the segment again, to charlie alone. Heartbeats are left out.',
     );
     trace.loses = firstOf(2, 'charlie');
     for (const text of ['one', 'two', 'three']) {
@@ -53,8 +53,8 @@ const SCENARIOS: Record<string, () => Trace> = {
 
   'repair for two'() {
     const { group, trace, alpha } = threeMembers(
-      'Bravo and charlie both lose the first segment: alpha gathers what they lack for 2 ms, and\n' +
-        'sends it again to all. Heartbeats are left out.',
+      'Bravo and charlie both lose the first segment: alpha gathers what they lack for 2 ms, and',
+      'sends it again to all. Heartbeats are left out.',
     );
     trace.loses = firstOf(1, 'bravo', 'charlie');
     for (const text of ['one', 'two']) {
@@ -67,8 +67,8 @@ const SCENARIOS: Record<string, () => Trace> = {
 
   'last segment'() {
     const { group, trace, alpha } = threeMembers(
-      'Bravo loses the last segment and knows nothing of it. Alpha misses the acknowledgement, and\n' +
-        'after four round-trip times, 25 ms at least, sends it again. Heartbeats are left out.',
+      'Bravo loses the last segment and knows nothing of it. Alpha misses the acknowledgement, and',
+      'after four round-trip times, 25 ms at least, sends it again. Heartbeats are left out.',
     );
     trace.loses = firstOf(1, 'bravo');
     group.send(alpha, 'last');
@@ -78,8 +78,8 @@ const SCENARIOS: Record<string, () => Trace> = {
 
   'lost acknowledgement'() {
     const { group, trace, alpha } = threeMembers(
-      'The acknowledgement of bravo is lost. Alpha sends the segment again, bravo has it already and\n' +
-        'answers at once. Heartbeats are left out.',
+      'The acknowledgement of bravo is lost. Alpha sends the segment again, bravo has it already and',
+      'answers at once. Heartbeats are left out.',
     );
     let lost = false;
     trace.loses = ({ kind }) => {
@@ -94,8 +94,8 @@ const SCENARIOS: Record<string, () => Trace> = {
 
   death() {
     const { group, trace, alpha } = threeMembers(
-      'Alpha writes, and charlie is dead: its link port refuses, alpha excludes it, and the write,\n' +
-        'which bravo has applied, ends. Heartbeats are left out.',
+      'Alpha writes, and charlie is dead: its link port refuses, alpha excludes it, and the write,',
+      'which bravo has applied, ends. Heartbeats are left out.',
     );
     group.members.get('charlie')?.host.crash();
     trace.says('charlie dies');
@@ -105,7 +105,11 @@ const SCENARIOS: Record<string, () => Trace> = {
   },
 };
 
-function threeMembers(about: string): { group: SimulatedGroup; trace: Trace; alpha: Member } {
+function threeMembers(...about: readonly string[]): {
+  group: SimulatedGroup;
+  trace: Trace;
+  alpha: Member;
+} {
   const group = new SimulatedGroup({ seed: 1 });
   const [alpha] = group.assemble('alpha', 'bravo', 'charlie');
   group.simulator.run(400);
