@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { hostileRun } from './hostile-run.ts';
 import { RARE } from './rare-events.ts';
-import { replayOf, runSeeds, Sightings } from './seed-runs.ts';
+import { replayOf, runSeeds, type SeedOutcome, Sightings } from './seed-runs.ts';
 
-const SEEDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 2_000 : 200;
+const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
+const SEEDS = FULL ? 2_000 : 200;
+/** Large groups, of which a seed takes twenty seconds, in full runs only. */
+const LARGE = { members: 32, seeds: 20 };
 
 /** Seeds that found something, in the words of what they found. */
 const FOUND: readonly [seed: number, found: string][] = [
@@ -12,21 +15,29 @@ const FOUND: readonly [seed: number, found: string][] = [
 ];
 
 t.test(`${SEEDS} seeds of join, write, lose, crash, partition and heal`, async (t) => {
-  const seen = new Sightings();
-  await runSeeds({
-    first: 1,
-    count: SEEDS,
-    jobs: availableParallelism(),
-    ended: (outcome) => {
-      const { seed } = outcome;
-      if ('result' in outcome) seen.add(outcome.result);
-      else t.fail(`seed ${seed}: ${outcome.failure}; replay: ${replayOf(seed, undefined)}`);
-    },
-  });
-  const slowestMs = Math.round(seen.slowestMs);
-  t.comment(`settled at most ${slowestMs} ms after the faults; seen: `, seen.counts);
+  const seen = await run(t, SEEDS, undefined);
   t.same(seen.lacking(RARE), [], 'every rare event was seen');
 });
+
+if (FULL) {
+  t.test(`${LARGE.seeds} seeds of ${LARGE.members} members`, (t) =>
+    run(t, LARGE.seeds, LARGE.members),
+  );
+}
+
+async function run(t: Test, count: number, members: number | undefined): Promise<Sightings> {
+  const seen = new Sightings();
+  const size = members === undefined ? {} : { members };
+  const ended = (outcome: SeedOutcome) => {
+    const { seed } = outcome;
+    if ('result' in outcome) seen.add(outcome.result);
+    else t.fail(`seed ${seed}: ${outcome.failure}; replay: ${replayOf(seed, members)}`);
+  };
+  await runSeeds({ first: 1, count, ...size, jobs: availableParallelism(), ended });
+  const slowestMs = Math.round(seen.slowestMs);
+  t.comment(`settled at most ${slowestMs} ms after the faults; seen: `, seen.counts);
+  return seen;
+}
 
 for (const [seed, found] of FOUND) {
   t.test(`seed ${seed}, which found that ${found}`, (t) => {

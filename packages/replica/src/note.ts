@@ -23,8 +23,13 @@ export function encodeNote(state: SelfState, digest: Uint8Array): Uint8Array {
   return note;
 }
 
+/** The state alone: looked at for every member, and often. */
+export function stateOfNote(bytes: Uint8Array | undefined): SelfState | undefined {
+  return bytes?.length === NOTE_BYTES ? STATES[bytes[0] ?? 0] : undefined;
+}
+
 export function decodeNote(bytes: Uint8Array | undefined): Note | undefined {
-  if (bytes?.length !== NOTE_BYTES) return undefined;
-  const state = STATES[bytes[0] ?? 0];
-  return state && { state, digest: Buffer.from(bytes.subarray(1)).toString('hex') };
+  const state = stateOfNote(bytes);
+  if (!bytes || !state) return undefined;
+  return { state, digest: Buffer.from(bytes.subarray(1)).toString('hex') };
 }

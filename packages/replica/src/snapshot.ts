@@ -1,6 +1,6 @@
 import type { Endpoint } from '@argyle/host';
 import type { Peer, SegmentKindName } from '@argyle/multicast';
-import { decodeNote } from './note.ts';
+import { stateOfNote } from './note.ts';
 import type { Replica } from './replica.ts';
 import type { GroupCounters, MemberStatus, ReplicaStatus } from './status.ts';
 
@@ -49,7 +49,7 @@ function memberStatus(replica: Replica, peer: Peer, now: number): MemberStatus {
   return {
     name: peer.beat?.name ?? '',
     incarnation: peer.incarnation,
-    state: decodeNote(peer.beat?.note)?.state ?? 'joining',
+    state: stateOfNote(peer.beat?.note) ?? 'joining',
     endpoint: `${peer.endpoint.address}:${peer.endpoint.port}`,
     heardMsAgo: Math.max(0, Math.round(now - peer.heardAt)),
     clockSkewMs: Math.round(peer.skewMs),

@@ -5,7 +5,7 @@ import { Donor } from './donor.ts';
 import { Exchange, type ExchangeResult } from './exchange.ts';
 import { DONOR_RETRY_MS, nextJoinStep } from './joining.ts';
 import { encodeLinkMessage, type LinkMessage, type Need, type TransferRecord } from './message.ts';
-import { decodeNote } from './note.ts';
+import { decodeNote, stateOfNote } from './note.ts';
 import type { SelfState } from './status.ts';
 
 export type SynchroniserEvent =
@@ -151,7 +151,7 @@ export class Synchroniser {
       neighbours: group.members.map((peer) => ({
         incarnation: peer.incarnation,
         name: nameOf(peer),
-        ready: decodeNote(peer.beat?.note)?.state === 'ready',
+        ready: stateOfNote(peer.beat?.note) === 'ready',
         uptimeMs: peer.beat?.uptimeMs ?? 0,
         followed: peer.inbound !== undefined,
         linked: group.linked(peer.incarnation),
@@ -208,7 +208,7 @@ export class Synchroniser {
       return;
     }
     this.#exchanged.add(result.peer);
-    const donorReady = decodeNote(peer?.beat?.note)?.state === 'ready';
+    const donorReady = stateOfNote(peer?.beat?.note) === 'ready';
     const whole = this.#joinView === this.#view();
     if (this.#state !== 'ready' && donorReady && whole) this.#enter('ready', '', now);
   }
