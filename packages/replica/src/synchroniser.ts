@@ -82,9 +82,14 @@ export class Synchroniser {
     this.#enter('joining', reason, now);
   }
 
-  /** A donor waits until the joiner has named every member: a new one is named by asking anew. */
+  /**
+   * A donor waits until the joiner has named every member: a new one is named by asking anew. Those
+   * who were asked before may since have applied what the new one sent before we followed it.
+   */
   handleJoined(): void {
-    if (this.#state !== 'ready' && this.#exchange?.received === 0) this.#exchange = undefined;
+    if (this.#state === 'ready') return;
+    if (this.#exchange?.received === 0) this.#exchange = undefined;
+    this.#exchanged.clear();
   }
 
   handleGone(incarnation: string): void {
