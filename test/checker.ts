@@ -9,11 +9,14 @@ import { StreamLedger } from './stream-ledger.ts';
 /** A write under way: what its author holds of the key since. Undefined for a purge. */
 interface Write {
   readonly life: Life;
+  /** The incarnation that wrote it. */
+  readonly author: string;
   readonly ticket: number;
   readonly key: Uint8Array | undefined;
   readonly version: Uint8Array;
   /** Wall time; when it has come, the write may have been refused as expired. */
   readonly expiresAt: number;
+  readonly deletes: boolean;
   /** The author's last sequence before it: whoever joined by then must apply it. */
   readonly after: number;
   readonly startedAt: number;
@@ -22,6 +25,7 @@ interface Write {
 /** A write that was reported as replicated, and who had applied it by then. */
 interface Replicated {
   readonly write: Write;
+  readonly endedAt: number;
   readonly holders: readonly Life[];
 }
 
@@ -51,6 +55,9 @@ export class Checker {
   readonly #lapsed = new Set<string>();
   /** When incarnations were seen alive last. */
   readonly #aliveAt = new Map<string, number>();
+  /** When a member admitted an incarnation, and when it excluded one, by both. */
+  readonly #admitted = new Map<string, number>();
+  readonly #putOut = new Map<string, number>();
   /** From whom a life has taken records last. */
   readonly #donors = new Map<Life, string>();
   /** How far each stream was when it was last looked at. */
@@ -70,7 +77,7 @@ export class Checker {
     this.#waiting.set(write.life, waiting.set(write.ticket, write));
     const key = write.key ? hex(write.key) : '';
     this.#written.set(key, [...(this.#written.get(key) ?? []), write]);
-    this.#contents.wrote(write.version, write.expiresAt);
+    this.#contents.wrote(write.version, write.deletes ? undefined : write.expiresAt);
   }
 
   sent(life: Life, message: Uint8Array): void {
@@ -97,7 +104,10 @@ export class Checker {
     this.#readClock(life);
     if (event.kind === 'ended') this.#handleEnded(life, event.ticket, event.outcome);
     else if (event.kind === 'joined') this.#checkAlive(life, event.peer.incarnation);
-    else if (event.kind === 'exchanged' && event.result.failure === undefined) {
+    else if (event.kind === 'gone') {
+      const own = life.replica.group.incarnation;
+      this.#putOut.set(`${own} ${event.peer.incarnation}`, this.#now);
+    } else if (event.kind === 'exchanged' && event.result.failure === undefined) {
       this.#donors.set(life, event.result.peer);
     } else if (event.kind === 'restarted') this.#donors.delete(life);
     else if (event.kind === 'state' && event.state === 'ready') this.#checkWhole(life);
@@ -121,6 +131,13 @@ export class Checker {
     if (life.steps % CONTENTS_EVERY === 0) this.#contents.check(life, wall, this.#latestWall);
   }
 
+  /** At the contents of all who live, now. */
+  look(): void {
+    for (const life of this.#cluster.alive) {
+      this.#contents.check(life, life.replica.wall(this.#now), this.#latestWall);
+    }
+  }
+
   /** Writes that have not ended. */
   get waiting(): number {
     let waiting = 0;
@@ -131,11 +148,10 @@ export class Checker {
   /** After everything settled. */
   settled(): void {
     assert.equal(this.waiting, 0, '12: every write has ended');
-    const contents = this.#cluster.alive.map((life) => {
-      const wall = life.replica.wall(this.#now);
-      this.#contents.check(life, wall, this.#latestWall);
-      return contentsOf(life, wall);
-    });
+    this.look();
+    const contents = this.#cluster.alive.map((life) =>
+      contentsOf(life, life.replica.wall(this.#now)),
+    );
     for (const held of contents) assert.deepEqual(held, contents[0], '13: all replicas are equal');
   }
 
@@ -155,7 +171,7 @@ export class Checker {
     const write = this.#waiting.get(life)?.get(ticket);
     this.#waiting.get(life)?.delete(ticket);
     if (!write || outcome !== 'replicated') return;
-    this.#replicated.push({ write, holders: this.#checkApplied(write) });
+    this.#replicated.push({ write, endedAt: this.#now, holders: this.#checkApplied(write) });
   }
 
   /** 1: what was reported as replicated is applied by every member of the writer's view. */
@@ -181,13 +197,23 @@ export class Checker {
     );
   }
 
-  /** 9: who is ready holds all that its donor, in whose view it is, has acknowledged by then. */
+  /**
+   * 9: who is ready holds what its donor's view had acknowledged before it joined that, and what
+   * its donor has of those whom it has met since, unless they had put it out.
+   */
   #checkWhole(life: Life): void {
+    const own = life.replica.group.incarnation;
     const donor = this.#lifeOf(this.#donors.get(life) ?? '');
     if (!donor) return;
-    for (const { write, holders } of this.#replicated) {
-      if (!holders.includes(donor)) continue;
-      assert(this.#holds(life, write), `9: ${life.name} is ready, and not whole`);
+    const admittedAt = this.#admitted.get(`${donor.replica.group.incarnation} ${own}`) ?? -Infinity;
+    for (const { write, endedAt, holders } of this.#replicated) {
+      const met = this.#admitted.has(`${own} ${write.author}`);
+      const putOutAt = this.#putOut.get(`${write.author} ${own}`) ?? Infinity;
+      const due = endedAt <= admittedAt || (met && endedAt < putOutAt);
+      if (!due || !holders.includes(donor)) continue;
+      const what = write.key ? Buffer.from(write.key).toString() : 'a purge';
+      const lacks = `${life.name} is ready, and lacks ${what} of ${write.life.name}`;
+      assert(this.#holds(life, write), `9: ${lacks}`);
     }
   }
 
@@ -236,6 +262,7 @@ export class Checker {
   #checkAlive(life: Life, incarnation: string): void {
     const own = life.replica.group.incarnation;
     assert(own !== incarnation, '16: it is itself');
+    this.#admitted.set(`${own} ${incarnation}`, this.#now);
     const aliveAt = this.#lifeOf(incarnation) ? this.#now : this.#aliveAt.get(incarnation);
     assert(aliveAt !== undefined, '16: it was some member');
     assert(aliveAt >= life.startedAt, `16: ${life.name} admits who was dead when it started`);

@@ -7,10 +7,10 @@ export class ContentsChecker {
   readonly #records = new Map<Life, Map<string, CacheRecord>>();
   readonly #values = new Map<string, CacheRecord>();
   readonly #epochs = new Map<Life, Uint8Array>();
-  /** When every version that some member wrote expires. */
-  readonly #written = new Map<string, number>();
+  /** Every version that some member wrote: when what it wrote expires; undefined for a delete. */
+  readonly #written = new Map<string, number | undefined>();
 
-  wrote(version: Uint8Array, expiresAt: number): void {
+  wrote(version: Uint8Array, expiresAt: number | undefined): void {
     this.#written.set(hex(version), expiresAt);
   }
 
@@ -22,10 +22,15 @@ export class ContentsChecker {
     const epoch = this.#epochs.get(life);
     if (epoch) assert(compareVersions(cache.purgeEpoch, epoch) >= 0, '5: the epoch only rises');
     this.#epochs.set(life, cache.purgeEpoch);
-    for (const [key, record] of contentsOf(life, now)) {
+    const contents = contentsOf(life, now);
+    for (const [key, { table, key: bytes }] of records) {
+      if (!contents.has(key)) assert(!cache.get(table, bytes, now), '6: nothing expired is served');
+    }
+    for (const [key, record] of contents) {
       const before = records.get(key);
       // What has expired is forgotten, and something older that lives longer may then be learnt.
-      if (before && !(before.expiresAt <= latestWall && !before.tombstone)) {
+      const wasUntil = before && this.#written.get(hex(before.version));
+      if (before && !(wasUntil !== undefined && wasUntil <= latestWall)) {
         assert(compareVersions(record.version, before.version) >= 0, '4: versions only rise');
       }
       records.set(key, record);
@@ -33,13 +38,13 @@ export class ContentsChecker {
       this.#checkRecord(key, record, latestWall);
       const hit = cache.get(record.table, record.key, now);
       const served = !record.tombstone && record.expiresAt > now;
-      assert.equal(hit !== undefined, served, '6: no expired reads');
+      assert.equal(hit !== undefined, served, '6: what is held is served until it expires');
     }
   }
 
   #checkRecord(key: string, record: CacheRecord, latestWall: number): void {
-    const expiresAt = this.#written.get(hex(record.version));
-    assert(expiresAt !== undefined, '3: somebody wrote what is held');
+    assert(this.#written.has(hex(record.version)), '3: somebody wrote what is held');
+    const expiresAt = this.#written.get(hex(record.version)) ?? 0;
     assert(record.tombstone || record.expiresAt <= expiresAt, '6: no expiry is lengthened');
     const name = `${key} ${hex(record.version)}`;
     const known = this.#values.get(name);

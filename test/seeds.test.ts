@@ -12,6 +12,7 @@ const LARGE = { members: 32, seeds: 20 };
 /** Seeds that found something, in the words of what they found. */
 const FOUND: readonly [seed: number, found: string][] = [
   [154, 'a joiner was ready without a long message in whose middle it had joined'],
+  [996, 'who goes first was ready without what a newcomer had told those it had asked before'],
 ];
 
 t.test(`${SEEDS} seeds of join, write, lose, crash, partition and heal`, async (t) => {

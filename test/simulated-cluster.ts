@@ -40,7 +40,16 @@ export class SimulatedCluster {
   readonly #clusterKey: Uint8Array;
   readonly #capacityBytes: number;
 
-  constructor(options: { seed: number; faults?: Partial<NetworkFaults>; capacityBytes?: number }) {
+  readonly #plant: (replica: Replica) => void;
+
+  constructor(options: {
+    seed: number;
+    faults?: Partial<NetworkFaults>;
+    capacityBytes?: number;
+    /** Breaks every replica, to see that the checker notices. */
+    plant?: (replica: Replica) => void;
+  }) {
+    this.#plant = options.plant ?? (() => undefined);
     this.simulator = new Simulator({ seed: options.seed, faults: options.faults ?? {} });
     this.#clusterKey = this.simulator.random.bytes(32);
     this.#capacityBytes = options.capacityBytes ?? 4 * 1024 * 1024;
@@ -89,6 +98,7 @@ export class SimulatedCluster {
       pausedAt: Infinity,
       resumedAt: 0,
     };
+    this.#plant(replica);
     this.#listen(life);
     this.rare.started(life);
     if (!this.names.includes(name)) this.names.push(name);
@@ -252,11 +262,20 @@ export class SimulatedCluster {
         const started = start(life, now);
         if (!('ticket' in started)) return;
         // A delete may be forgotten once what it deletes would have expired.
+        const deletes = held() === undefined;
         const expiresAt = (held() ?? before)?.expiresAt ?? Infinity;
         const version = (key && cache.version(TABLE, key)) ?? cache.purgeEpoch;
-        const { ticket } = started;
-        const startedAt = this.simulator.now;
-        this.checker.wrote({ life, ticket, key, version, after, expiresAt, startedAt });
+        this.checker.wrote({
+          life,
+          author: life.replica.group.incarnation,
+          ticket: started.ticket,
+          key,
+          version,
+          after,
+          expiresAt,
+          deletes,
+          startedAt: this.simulator.now,
+        });
         this.rare.wrote(life);
       }),
     );
