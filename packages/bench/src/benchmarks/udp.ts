@@ -90,7 +90,7 @@ export const udp: Benchmark = {
   fresh: false,
   notes: [
     `The target sends each datagram back; those that went and those that came back are counted alike in processor time, so a round trip costs twice what the table says. As fast as it goes: ${WINDOW} datagrams are under way, and one that is not back 0.3 s after the last one came is lost. A rate is kept whatever comes back, and what is not back 0.3 s after the last one is lost.`,
-    'One association, one target, IPv4. shadowsocks seals with a shared password and each datagram by a key of its own; what goes in clear is not sealed, and has no near end but for node:dgram: there two processes pass each datagram on and do nothing else, without a cipher, a check, or a second association.',
+    'One association, one target, IPv4. shadowsocks seals with a shared password and each datagram by a key of its own; what goes in clear is not sealed and has no near end.',
   ],
 };
 
