@@ -15,8 +15,13 @@ const STALLED = process.env['ARGYLE_TEST_FULL'] === '1' ? 150 : 60;
 /** More than all buffers on the way take. */
 const POURED = Buffer.alloc(16 * 1024 * 1024, 'argyle');
 const VISITS = 20;
-/** A window each way in both processes, what windows may grow by, and room for the collector. */
-const GROWN_KB_MAX = STALLED * 2 * 256 + 160 * 1024;
+/** The client's connections, by each of which windows may grow by so much in all. */
+const CONNECTIONS = 16;
+const GROWTH_KB = 8 * 1024;
+/** What was read and let go: the collector leaves 30 to 45 MB of it. */
+const GARBAGE_KB = 64 * 1024;
+/** A window each way in both processes, what windows may grow by, and what is garbage already. */
+const GROWN_KB_MAX = STALLED * 2 * 256 + CONNECTIONS * GROWTH_KB + GARBAGE_KB;
 /** Who has sent all that it may looks for a reset now and then. */
 const OVER_MS = 40_000;
 t.setTimeout(180_000);
