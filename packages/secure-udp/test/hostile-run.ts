@@ -9,6 +9,7 @@ const STRANGER = { address: '198.18.255.255', port: 9 };
 /** Of hostile simulated time, and of the healed time after it. */
 const HOSTILE_MS = 5_000;
 /** By then every payload gets through again: a dead node rests for 5 s at most. */
+const UNDER_WAY_MS = 500;
 const HEALED_MS = 6_000;
 const CALM_MS = 500;
 
@@ -46,6 +47,8 @@ export function hostileRun(seed: number): RunResult {
     if (random.chance(0.1)) forgeOne(lab, random);
   });
   heal(lab);
+  // A copy that is still under way may end an association: its client asks for another one then.
+  lab.run(UNDER_WAY_MS);
   for (const client of lab.clients.splice(0)) rejoin(lab, client, random);
   lab.talk(HEALED_MS, 60);
   mustGetThrough(lab);
