@@ -13,7 +13,7 @@ export const DEEDS = [
   'cut',
   'skew',
 ] as const;
-export type Deed = (typeof DEEDS)[number];
+export type Deed = (typeof DEEDS)[number] | 'leave';
 
 /** The faults of one seed: each has about half of all there are. */
 export interface Faults {
@@ -29,10 +29,11 @@ export interface Faults {
 const MEMBERS_MIN = 2;
 const MEMBERS_MAX = 9;
 
-export function drawFaults(random: Random, members?: number): Faults {
+/** What was thought of later has a generator of its own: other seeds stay as they were. */
+export function drawFaults(random: Random, later: Random, members?: number): Faults {
   const maybe = (most: number) => (random.chance(0.5) ? random.uniform() * most : 0);
   const size = members ?? MEMBERS_MIN + random.below(MEMBERS_MAX - MEMBERS_MIN + 1);
-  return {
+  const faults = {
     members: size,
     network: {
       loss: maybe(0.3),
@@ -44,9 +45,11 @@ export function drawFaults(random: Random, members?: number): Faults {
       dyingMs: maybe(50),
     },
     limits: Array.from({ length: size }, () => drawLimits(random)),
-    deeds: new Set(DEEDS.filter(() => random.chance(0.6))),
+    deeds: new Set<Deed>(DEEDS.filter(() => random.chance(0.6))),
     lastingLoss: maybe(0.2),
   };
+  if (later.chance(0.3)) faults.deeds.add('leave');
+  return faults;
 }
 
 /** Every second host is slow somewhere. */

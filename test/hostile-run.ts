@@ -37,7 +37,7 @@ export interface RunResult {
  */
 export function hostileRun({ seed, members }: RunOptions): RunResult {
   const random = new Random(seed ^ 0x5eed);
-  const faults = drawFaults(random, members);
+  const faults = drawFaults(random, new Random(seed ^ 0x1a7e), members);
   const names = Array.from({ length: faults.members }, nameOf);
   const cluster = new SimulatedCluster({ seed, faults: faults.network });
   names.forEach((name, index) => {
@@ -108,6 +108,7 @@ function act(cluster: SimulatedCluster, deeds: ReadonlySet<Deed>, random: Random
     [2, 'cut', () => cluster.cut(name, random.pick(cluster.names))],
     [1, 'skew', () => cluster.skewClock(name, random.below(2 * SKEW_MS) - SKEW_MS)],
     [7, undefined, () => cluster.heal()],
+    [2, 'leave', () => cluster.leave(name)],
   ];
   const possible = acts.filter(([, deed]) => deed === undefined || deeds.has(deed));
   let left = random.uniform() * possible.reduce((sum, [share]) => sum + share, 0);

@@ -38,6 +38,7 @@ export const RARE = [
   'repaired',
   'sender dead mid-burst',
   'donor dead',
+  'left',
   'restart before exclusion',
   'restart while others are cut off',
   'cut one way',

@@ -113,6 +113,15 @@ export class SimulatedCluster {
     return life;
   }
 
+  /** Says good-bye, and ends. */
+  leave(name: string): void {
+    const life = this.life(name);
+    if (!life.alive || life.pausedAt < Infinity) return;
+    life.driver.run(() => life.replica.group.leave());
+    this.rare.count('left');
+    this.crash(name);
+  }
+
   crash(name: string): void {
     const life = this.life(name);
     this.rare.crashed(life);
