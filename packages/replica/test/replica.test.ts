@@ -1,6 +1,6 @@
 import { SegmentKind } from '@argyle/multicast';
 import t from 'tap';
-import { SimulatedReplicas, TABLE } from './simulated-replicas.ts';
+import { type Member, SimulatedReplicas, TABLE } from './simulated-replicas.ts';
 
 t.test('a write is in every replica when it is reported', (t) => {
   const cluster = new SimulatedReplicas({ seed: 1, faults: { loss: 0.2 } });
@@ -86,6 +86,41 @@ t.test('who joins in the middle of a long message has it from its donor when it 
   cluster.until(() => joiner.replica.state === 'ready');
   t.equal(cluster.read(joiner, 'long')?.length, 60_000);
   t.ok(bravo);
+  t.end();
+});
+
+t.test('who goes first asks those again who have met another since', (t) => {
+  const cluster = new SimulatedReplicas({ seed: 13 });
+  const { network } = cluster.simulator;
+  const members = ['alpha', 'bravo', 'charlie'].map((name) => {
+    cluster.simulator.run(50);
+    return cluster.start(name);
+  });
+  cluster.simulator.run(750);
+  const incarnation = ({ replica }: Member) => replica.group.incarnation;
+  const [first] = members.toSorted((a, b) => (incarnation(a) < incarnation(b) ? -1 : 1));
+  const [asked, unasked] = members.filter((member) => member !== first);
+  const apart = (name: string) => {
+    network.cut(first!.host.name, name);
+    network.cut(name, first!.host.name);
+  };
+  apart(unasked!.host.name);
+  cluster.until(() => first!.replica.exchanges === 1);
+  apart('newcomer');
+  const newcomer = cluster.start('newcomer');
+  cluster.until(() => newcomer.replica.group.members.length === 2);
+  cluster.simulator.run(300);
+  const ticket = cluster.add(newcomer, 'id', 'session');
+  cluster.until(() => cluster.outcome(newcomer, ticket) === 'replicated');
+  network.heal();
+  apart(unasked!.host.name);
+  cluster.until(() => first!.replica.group.members.length === 3);
+  // Of those who hold the record only one is left, and it was asked before it had it.
+  newcomer.host.crash();
+  unasked!.host.crash();
+  cluster.until(() => first!.replica.state === 'ready');
+  t.equal(cluster.read(asked!, 'id'), 'session');
+  t.equal(cluster.read(first!, 'id'), 'session');
   t.end();
 });
 

@@ -84,6 +84,8 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   readonly #random: Random;
   readonly #ports = new Set<Attached>();
   readonly #cuts = new Set<string>();
+  /** Where multicast alone is cut. */
+  readonly #snooped = new Set<string>();
   /** Until when the endpoint of a dead process takes connections. */
   readonly #dying = new Map<string, number>();
   readonly #recording: Datagram[] = [];
@@ -110,8 +112,14 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
     this.#cuts.add(`${from}>${to}`);
   }
 
+  /** One direction, and multicast only, as at a switch that has forgotten who is in the group. */
+  cutMulticast(from: string, to: string): void {
+    this.#snooped.add(`${from}>${to}`);
+  }
+
   heal(): void {
     this.#cuts.clear();
+    this.#snooped.clear();
   }
 
   reaches(from: string, to: string): boolean {
@@ -192,7 +200,7 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   #deliver(to: Attached, datagram: Datagram, passage: Passage, egressMs: number): void {
     this.#schedule.after(egressMs + this.delay(), () => {
       if (!this.#ports.has(to)) return;
-      if (!this.reaches(passage.from, passage.to)) return this.lost?.(passage, 'cut');
+      if (!this.#passes(passage)) return this.lost?.(passage, 'cut');
       const { ingressBytesPerMs: rate, ingressQueueBytes } = to.host.limits;
       if (rate === Infinity || passage.from === passage.to)
         return this.#arrive(to, datagram, passage);
@@ -201,6 +209,10 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
       if (ingressMs === undefined) return this.lost?.(passage, 'ingress');
       this.#schedule.after(ingressMs, () => this.#arrive(to, datagram, passage));
     });
+  }
+
+  #passes({ from, to, channel }: Passage): boolean {
+    return this.reaches(from, to) && !(channel === 'group' && this.#snooped.has(`${from}>${to}`));
   }
 
   /** Each receiver has a copy of its own. */

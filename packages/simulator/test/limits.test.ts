@@ -5,6 +5,7 @@ import type { LossCause } from '../src/network.ts';
 import { Simulator } from '../src/simulator.ts';
 
 const GROUP = { address: '239.192.0.9', port: 13_080 };
+const OWN_PORT = 13_081;
 const SIZE_BYTES = 1_000;
 
 /** Two hosts of which alpha multicasts; counts what arrives, and why what is missing was lost. */
@@ -28,6 +29,11 @@ class TwoHosts {
     for (let sent = 0; sent < count; sent += 1) this.#port.multicast(new Uint8Array(SIZE_BYTES));
   }
 
+  sendTo(name: 'alpha' | 'bravo'): void {
+    const { address } = this.simulator.host(name);
+    this.#port.unicast(new Uint8Array(SIZE_BYTES), { address, port: OWN_PORT });
+  }
+
   #open(name: 'alpha' | 'bravo') {
     const host = this.simulator.host(name);
     const ignore = () => undefined;
@@ -39,7 +45,7 @@ class TwoHosts {
       datagram: () => (this.arrived[name] += 1),
     };
     const linkKey = new Uint8Array(32);
-    const options = { group: GROUP, ownPort: 13_081, linkKey, multicastTtl: 1 };
+    const options = { group: GROUP, ownPort: OWN_PORT, linkKey, multicastTtl: 1 };
     return host.openPort({ ...options, interfaceAddress: host.address }, handlers);
   }
 }
@@ -117,5 +123,19 @@ t.test('a cut direction loses what is on its way when it is cut', (t) => {
   hosts.simulator.run(100);
   t.same(hosts.arrived, { alpha: 1, bravo: 0 });
   t.same(hosts.lost, ['cut']);
+  t.end();
+});
+
+t.test('where only multicast is cut, unicast goes on', (t) => {
+  const hosts = new TwoHosts({});
+  hosts.simulator.network.cutMulticast('alpha', 'bravo');
+  hosts.send(2);
+  hosts.sendTo('bravo');
+  hosts.simulator.run(100);
+  t.same(hosts.arrived, { alpha: 2, bravo: 1 });
+  hosts.simulator.network.heal();
+  hosts.send(1);
+  hosts.simulator.run(100);
+  t.same(hosts.arrived, { alpha: 3, bravo: 2 });
   t.end();
 });
