@@ -45,7 +45,8 @@ const HOST = /^packages\/host\/src\//;
 const CLI = /^packages\/cli\/src\//;
 const MACHINE = /^packages\/(?:cache|multicast|secure-udp|replica)\/src\//;
 /** Where `replica` becomes promises for its callers, and `multicast` finds peers. */
-const MACHINE_EDGE = /\/(?:multicast\/src\/discovery|replica\/src\/(?:local-replica|api))\.ts$/;
+const MACHINE_EDGE =
+  /\/(?:multicast\/src\/(?:name-)?discovery|replica\/src\/(?:local-replica|api))\.ts$/;
 
 interface Ban {
   readonly rule: Rule;

@@ -15,7 +15,9 @@ export interface DiscoveryOptions {
   readonly own: Endpoint;
   /** A member may be at that endpoint: the address that announced it, and the port it named. */
   readonly found: (endpoint: Endpoint) => void;
-  /** Discovery does not work here; members may still hear of each other by heartbeats. */
+  /**
+   * Discovery does not work here, told once; members may still hear of each other by heartbeats.
+   */
   readonly failed: (error: Error) => void;
 }
 
@@ -24,6 +26,7 @@ export interface DiscoveryOptions {
  * by its heartbeats. It is an edge with sockets and timers of its own, not a machine.
  */
 export class Discovery {
+  failures = 0;
   readonly #options: DiscoveryOptions;
   readonly #instance: string;
   readonly #mdns: multicastDns.MulticastDNS;
@@ -35,7 +38,10 @@ export class Discovery {
     const { clusterId, name, own } = options;
     this.#instance = `${label(name)}.${clusterId}.${SERVICE}`;
     this.#mdns = multicastDns({ interface: own.address, bind: '0.0.0.0', reuseAddr: true });
-    this.#mdns.on('error', options.failed);
+    this.#mdns.on('error', (error) => {
+      this.failures += 1;
+      if (this.failures === 1) options.failed(error);
+    });
     this.#mdns.on('warning', () => undefined);
     this.#mdns.on('query', (query) => {
       if (query.questions?.some(({ name: asked }) => asked === SERVICE)) this.#announce();

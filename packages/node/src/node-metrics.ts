@@ -49,7 +49,7 @@ export function nodeMetrics({
 }
 
 function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
-  const { segments, dropped, links, linksRefused, unsent, repairs, ownLost } = counters;
+  const { segments, dropped, links, linksRefused, unsent, unfound, repairs, ownLost } = counters;
   const { exchanges, writes, unstored } = counters;
   return [
     gauge('group_members', 'Members of the view, this one included.', members.length + 1),
@@ -77,6 +77,11 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
       linksRefused.map(({ reason, count }) => ({ labels: { reason }, value: count })),
     ),
     only('group_unsent_total', 'Datagrams that the system refused to send.', unsent),
+    counter(
+      'group_discovery_failures_total',
+      'Questions for members without an answer, by who was asked.',
+      unfound.map(({ way, count }) => ({ labels: { way }, value: count })),
+    ),
     only('group_repairs_total', 'Segments sent again.', repairs),
     only('group_own_lost_total', 'Own segments that did not come back in time.', ownLost),
     only('group_exchanges_total', 'Exchanges of records, to join or to mend.', exchanges),

@@ -44,6 +44,7 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
           unsent: 0,
           repairs: 0,
           ownLost: 0,
+          unfound: [],
           exchanges: 0,
           unstored: 0,
         },

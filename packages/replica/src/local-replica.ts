@@ -1,6 +1,5 @@
 import { Cache } from '@argyle/cache';
-import { Driver, type Endpoint, type Host, type Log } from '@argyle/host';
-import { Discovery } from '@argyle/multicast/discovery';
+import { Driver, type Endpoint, type Host, type Log, type Resolve } from '@argyle/host';
 import {
   type CacheEntry,
   type ListedEntry,
@@ -10,12 +9,11 @@ import {
   type Replicated,
   type SharedCache,
 } from './api.ts';
+import { Finders, isAddress } from './finders.ts';
 import { Replica, type ReplicaEvent, type WriteStart } from './replica.ts';
 import { replicaStatus } from './snapshot.ts';
 import type { ReplicaStatus, SelfState } from './status.ts';
 
-/** A member found by discovery is greeted for so long; each answer renews it. */
-const GREETING_MS = 30_000;
 /** Clocks of members may differ by that much before a tombstone ends too early. */
 const TOMBSTONE_SKEW_MS = 60_000;
 
@@ -29,6 +27,8 @@ export interface LocalReplicaOptions {
   readonly stateChanged: (state: SelfState, reason: string) => void;
   /** It cannot go on: its name is in use, or a socket broke. */
   readonly failed: (error: Error) => void;
+  /** How names are resolved; by default as the machine does. */
+  readonly resolve?: Resolve;
 }
 
 export interface LocalGroupOptions {
@@ -41,7 +41,10 @@ export interface LocalGroupOptions {
   readonly segmentBytes: number;
   /** Find members by multicast DNS. */
   readonly mdns: boolean;
-  /** Own endpoints of members that are greeted at the start. */
+  /**
+   * Own endpoints of members that are greeted until they are heard. A name in place of the address
+   * is resolved again and again, and each of its IPv4 addresses is one.
+   */
   readonly members: readonly Endpoint[];
 }
 
@@ -58,7 +61,7 @@ export class LocalReplica implements SharedCache {
   readonly #waiting = new Map<number, Waiting>();
   readonly #watchers = new Map<number, Set<(change: RemoteChange) => void>>();
   readonly #writes = { replicated: 0, timeout: 0, restarted: 0 };
-  #discovery: Discovery | undefined;
+  readonly #finders: Finders;
   #own: Endpoint | undefined;
   #started: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #viewChanges = 0;
@@ -81,10 +84,16 @@ export class LocalReplica implements SharedCache {
         name,
         clusterKey: group.clusterKey,
         random,
-        members: group.members,
+        members: group.members.filter(isAddress),
         segmentBytes: group.segmentBytes,
       },
     );
+    this.#finders = new Finders({
+      ...{ host, log: options.log, name, mdns: group.mdns, members: group.members },
+      ...{ clusterId: this.#replica.group.keyring.clusterId, resolve: options.resolve },
+      greet: (endpoint, durationMs) =>
+        this.#driver.run((now) => this.#replica.group.greet(endpoint, now + durationMs)),
+    });
     this.#driver = new Driver<ReplicaEvent>(host, this.#replica, {
       event: (event) => this.#handle(event),
       opened: (own) => this.#opened(own),
@@ -124,10 +133,8 @@ export class LocalReplica implements SharedCache {
     this.#waiting.clear();
     this.#started?.reject(new ReplicaError('closed', 'the replica was closed while it started'));
     this.#started = undefined;
-    const discovery = this.#discovery;
-    this.#discovery = undefined;
     return new Promise((resolve) => {
-      this.#driver.close(() => (discovery ? discovery.close(resolve) : resolve()));
+      this.#driver.close(() => this.#finders.close(resolve));
     });
   }
 
@@ -138,6 +145,7 @@ export class LocalReplica implements SharedCache {
       own: this.#own,
       viewChanges: this.#viewChanges,
       unsent: this.#unsent,
+      unfound: this.#finders.failures,
       writes: this.#writes,
     });
   }
@@ -246,20 +254,9 @@ export class LocalReplica implements SharedCache {
   }
 
   #opened(own: Endpoint): void {
-    const { host, name, group, log } = this.#options;
     this.#own = own;
     this.#driver.run((now) => this.#replica.open(own, now));
-    if (group.mdns) {
-      this.#discovery = new Discovery({
-        host,
-        clusterId: this.#replica.group.keyring.clusterId.toString('hex'),
-        name,
-        own,
-        found: (endpoint) =>
-          this.#driver.run((now) => this.#replica.group.greet(endpoint, now + GREETING_MS)),
-        failed: (error) => log.warn({ error: error.message }, 'multicast DNS does not work'),
-      });
-    }
+    this.#finders.start(own);
     this.#started?.resolve();
     this.#started = undefined;
   }

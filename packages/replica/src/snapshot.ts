@@ -1,5 +1,6 @@
 import type { Endpoint } from '@argyle/host';
 import type { Peer, SegmentKindName } from '@argyle/multicast';
+import type { FinderFailures } from './finders.ts';
 import { stateOfNote } from './note.ts';
 import type { Replica } from './replica.ts';
 import type { GroupCounters, MemberStatus, ReplicaStatus } from './status.ts';
@@ -10,6 +11,7 @@ export interface SnapshotContext {
   readonly own: Endpoint | undefined;
   readonly viewChanges: number;
   readonly unsent: number;
+  readonly unfound: FinderFailures;
   readonly writes: Readonly<Record<'replicated' | 'timeout' | 'restarted', number>>;
 }
 
@@ -71,6 +73,10 @@ function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
     links: links.size,
     linksRefused: [...links.refused].map(([reason, count]) => ({ reason, count })),
     unsent: context.unsent,
+    unfound: [
+      { way: 'dns', count: context.unfound.dns },
+      { way: 'mdns', count: context.unfound.mdns },
+    ],
     repairs: outbound.repairs,
     ownLost: outbound.window.ownLost,
     exchanges: replica.exchanges,

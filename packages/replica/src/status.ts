@@ -61,6 +61,8 @@ export interface GroupCounters {
   readonly linksRefused: readonly { reason: string; count: number }[];
   /** Datagrams that the system refused to send. */
   readonly unsent: number;
+  /** Questions for members that had no answer. */
+  readonly unfound: readonly { way: 'dns' | 'mdns'; count: number }[];
   readonly repairs: number;
   /** Own segments that did not come back in time. */
   readonly ownLost: number;

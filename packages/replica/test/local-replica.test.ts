@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import t from 'tap';
 import { SystemHost } from '@argyle/host/system';
 import { LocalReplica, type LocalReplicaOptions } from '../src/local-replica.ts';
@@ -33,5 +35,40 @@ t.test('an interface that is not there fails the start, and closing still ends',
   const group = { ...options.group, interfaceAddress: '198.18.255.254' };
   const replica = new LocalReplica({ ...options, group });
   await t.rejects(replica.start(), { code: 'EADDRNOTAVAIL' });
+  await replica.close();
+});
+
+t.test('who is named by a name is greeted at its address', async (t) => {
+  const member = createSocket('udp4');
+  member.bind(0, '127.0.0.1');
+  await once(member, 'listening');
+  const asked: string[] = [];
+  const resolve = async (name: string) => {
+    asked.push(name);
+    return ['127.0.0.1'];
+  };
+  const members = [{ address: 'members.example', port: member.address().port }];
+  const replica = new LocalReplica({ ...options, group: { ...options.group, members }, resolve });
+  await Promise.all([once(member, 'message'), replica.start()]);
+  t.same(asked, ['members.example']);
+  t.same(replica.status().counters.unfound, [
+    { way: 'dns', count: 0 },
+    { way: 'mdns', count: 0 },
+  ]);
+  await replica.close();
+  member.close();
+});
+
+t.test('a name without an answer is counted, logged once, and ends nothing', async (t) => {
+  const warned: object[] = [];
+  const log = { ...options.log, warn: (fields: object) => warned.push(fields) };
+  const resolve = () => Promise.reject(new Error('nobody knows the name'));
+  const members = [{ address: 'members.example', port: 13_081 }];
+  const group = { ...options.group, members };
+  const replica = new LocalReplica({ ...options, log, group, resolve });
+  await replica.start();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(warned, [{ member: 'members.example', error: 'nobody knows the name' }]);
+  t.same(replica.status().counters.unfound[0], { way: 'dns', count: 1 });
   await replica.close();
 });

@@ -97,10 +97,13 @@ export function forward() {
   return string(FORWARD_WANTED, parseForward);
 }
 
+const MEMBER_WANTED =
+  'an IPv4 address or a name, and a port, such as 192.0.2.7:13081 or argyle.internal:13081';
+
 export function memberEndpoint() {
-  return string('an IPv4 address and a port, such as 192.0.2.7:13081', (found) => {
+  return string(MEMBER_WANTED, (found) => {
     const endpoint = parseEndpoint(found);
-    return endpoint && isIP(endpoint.address) === 4 && endpoint.port !== 0 ? endpoint : undefined;
+    return endpoint && isIP(endpoint.address) !== 6 && endpoint.port !== 0 ? endpoint : undefined;
   });
 }
 

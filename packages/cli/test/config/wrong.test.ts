@@ -129,6 +129,14 @@ const CASES: readonly Wrong[] = [
     told: 'node-1.yaml:11: group.address: found "10.0.0.1:13080", wanted an IPv4 multicast address and a port, such as 239.192.0.1:13080',
   },
   {
+    title: 'a member where the group does not go',
+    spoil: inNode(
+      '  interface: 127.0.0.1',
+      "  interface: 127.0.0.1\n  members: ['[fd00::1]:13081']",
+    ),
+    told: /node-1.yaml:11: group.members.0: found "\[fd00::1\]:13081", wanted an IPv4 address or a name/,
+  },
+  {
     title: 'an interface that is not there',
     spoil: inNode('interface: 127.0.0.1', 'interface: nowhere7'),
     told: 'node-1.yaml:10: group.interface: found "nowhere7", which has no IPv4 address here, wanted an interface that is up',
