@@ -2,6 +2,9 @@ import type { AssociationRecord } from './association-record.ts';
 
 /** A claim costs the cluster a write. */
 const CLAIM_SPACING_MS = 1_000;
+/** After a claim that crossed a renewal the next waits longer, or they might keep step. */
+const OVERWRITTEN_MS = 100;
+const OVERWRITTEN_STEPS = 8;
 /** Who sees another's claim serves on until no payload has come for so long. */
 const LET_GO_MS = 1_000;
 /** A record's life is renewed so often in a grace time. */
@@ -19,6 +22,8 @@ export class Ownership {
   #graceMs: number;
   /** The record has gone back behind this node's claim: who renewed it did not know of that. */
   #overwritten = false;
+  /** How often that was so. */
+  #overwrites = 0;
   #serving = false;
   #payloadAt = -Infinity;
   #claimedAt = -Infinity;
@@ -72,6 +77,7 @@ export class Ownership {
     if (now < this.#claimAt) return false;
     this.#claimedAt = now;
     this.#renewedAt = now;
+    if (this.#overwritten) this.#overwrites += 1;
     this.#overwritten = false;
     return true;
   }
@@ -101,7 +107,10 @@ export class Ownership {
    */
   get #claimAt(): number {
     if (!this.#serving) return Infinity;
-    if (this.#overwritten) return this.#claimedAt + CLAIM_SPACING_MS;
+    if (this.#overwritten) {
+      const waitMs = (this.#overwrites % OVERWRITTEN_STEPS) * OVERWRITTEN_MS;
+      return this.#claimedAt + CLAIM_SPACING_MS + waitMs;
+    }
     if (this.#owner === this.#name) return Infinity;
     const since = Math.max(this.#claimedAt, this.#foreign ? this.#foreignSince : -Infinity);
     return this.#payloadAt > since ? this.#claimedAt + CLAIM_SPACING_MS : Infinity;

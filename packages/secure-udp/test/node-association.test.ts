@@ -284,6 +284,23 @@ t.test('a renewal that did not know of a claim takes nothing from who claimed', 
   t.end();
 });
 
+t.test('claims that are overwritten one after another keep no step with renewals', (t) => {
+  const node = new HandNode({ owner: 'bravo' });
+  const write = (owner: string, claims: number) =>
+    node.run(() => node.machine.handleChanged(ID, { ...RECORD, owner, claims }, node.now));
+  openEpoch(node, payload('0'));
+  const claimed: number[] = [];
+  for (let passed = 0; passed < 8_000; passed += 10) {
+    if (node.kinds().includes('claim')) claimed.push(node.now);
+    write('alpha', 1);
+    write('bravo', 0);
+    node.pass(10);
+  }
+  const spacings = claimed.slice(1).map((at, index) => at - claimed[index]!);
+  t.same(spacings, [1_000, 1_100, 1_200, 1_300, 1_400, 1_500]);
+  t.end();
+});
+
 t.test("an owner renews the record's life while valid records arrive", (t) => {
   const node = new HandNode({ owner: 'alpha', graceMs: 40_000 });
   const epoch = openEpoch(node, payload('0'));
