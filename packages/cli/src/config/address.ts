@@ -1,5 +1,4 @@
 import { isIP, isIPv4 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import type { Endpoint } from '@argyle/host';
 
 const PORT_MAX = 65_535;
@@ -38,18 +37,6 @@ export function isMulticast(address: string): boolean {
 /** A host name or `*.suffix`. */
 export function isNamePattern(text: string): boolean {
   return HOST_NAME.test(text.startsWith('*.') ? text.slice(2) : text);
-}
-
-/**
- * The IPv4 address of an interface, told by its address, its name, or `auto`: the first that is up
- * and not loopback.
- */
-export function interfaceAddress(text: string): string | undefined {
-  if (isIPv4(text)) return text;
-  const interfaces = networkInterfaces();
-  const candidates = text === 'auto' ? Object.values(interfaces).flat() : interfaces[text];
-  return candidates?.find((one) => one?.family === 'IPv4' && (text !== 'auto' || !one.internal))
-    ?.address;
 }
 
 function isHost(text: string): boolean {

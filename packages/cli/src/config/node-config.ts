@@ -3,8 +3,8 @@ import { hostname } from 'node:os';
 import type * as z from 'zod';
 import type { Endpoint } from '@argyle/host';
 import type { NodeOptions } from '@argyle/node';
-import { interfaceAddress } from './address.ts';
 import { ConfigDocument } from './document.ts';
+import { carriedBytes, interfaceAddress, segmentBytes } from './interface.ts';
 import { Material } from './material.ts';
 import { nodeSchema } from './node-schema.ts';
 import { Findings } from './problem.ts';
@@ -50,6 +50,7 @@ export function loadNodeConfig(file: string, nowMs: number): NodeConfig {
     said && pair && clusterKey && ca !== undefined && address !== undefined,
     'what is missing is a problem',
   );
+  warnOfFragments(said.group.segment, address, findings);
   return {
     file,
     options: toOptions(said, { ...files, pair, clusterKey, ca, address }),
@@ -59,6 +60,15 @@ export function loadNodeConfig(file: string, nowMs: number): NodeConfig {
     warnings: findings.warnings,
     effective: { name: hostname(), ...Object(effective(nodeSchema, document.raw)) },
   };
+}
+
+function warnOfFragments(segment: number | 'auto', address: string, findings: Findings): void {
+  const carried = carriedBytes(address);
+  if (segment === 'auto' || carried === undefined || segment <= carried) return;
+  findings.warnings.push(
+    `group.segment is ${segment}B, and the interface with ${address} carries ${carried}B: each ` +
+      'segment travels in fragments, and is lost with any of them',
+  );
 }
 
 interface Files {
@@ -108,7 +118,7 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
       interfaceAddress: files.address,
       ownPort: group.port,
       multicastTtl: group.ttl,
-      segmentBytes: group.segment,
+      segmentBytes: group.segment === 'auto' ? segmentBytes(files.address) : group.segment,
       mdns: group.mdns,
       members: group.members,
     },

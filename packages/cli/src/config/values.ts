@@ -51,11 +51,24 @@ export function duration(least: string, most: string) {
 }
 
 export function size(least: string, most: string) {
+  const parse = sizeBetween(least, most);
+  return string(`a size from ${least} to ${most}, such as 1400B, 16KiB or 64MiB`, parse);
+}
+
+/** What `auto` stands for is known where the value is used. */
+export function sizeOrAuto(least: string, most: string) {
+  const parse = sizeBetween(least, most);
+  return string(`auto, or a size from ${least} to ${most}, such as 1400B`, (found) =>
+    found === 'auto' ? found : parse(found),
+  );
+}
+
+function sizeBetween(least: string, most: string): (found: string) => number | undefined {
   const [min = 0, max = 0] = [parseSize(least), parseSize(most)];
-  return string(`a size from ${least} to ${most}, such as 1400B, 16KiB or 64MiB`, (found) => {
+  return (found) => {
     const bytes = parseSize(found);
     return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined;
-  });
+  };
 }
 
 export function count(least: number, most: number) {

@@ -1,7 +1,6 @@
 import t from 'tap';
 import {
   formatEndpoint,
-  interfaceAddress,
   isMulticast,
   isNamePattern,
   parseEndpoint,
@@ -64,9 +63,4 @@ t.test('a name may begin with a star', async (t) => {
     false,
     false,
   ]);
-});
-
-t.test('an interface is told by its address or its name', async (t) => {
-  t.equal(interfaceAddress('192.0.2.1'), '192.0.2.1');
-  t.equal(interfaceAddress('no-such-interface'), undefined);
 });
