@@ -96,6 +96,7 @@ export class Spy {
         ownPort: port + SPY_INDEX,
         multicastTtl: 1,
         segmentBytes: 1_400,
+        transport: 'auto',
         mdns: false,
         members: [1, 2, 3].map((index) => ({ address: '127.0.0.1', port: port + index })),
       },

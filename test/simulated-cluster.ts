@@ -70,7 +70,10 @@ export class SimulatedCluster {
           random,
           tombstoneSkewMs: TOMBSTONE_SKEW_MS,
         }),
-      { name: memberName, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
+      {
+        ...{ name: memberName, clusterKey: this.#clusterKey, random, members: [] },
+        ...{ segmentBytes: 1400, transport: 'auto' },
+      },
     );
     const log: string[] = [];
     const driver = new Driver<ReplicaEvent>(host, replica, {

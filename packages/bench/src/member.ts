@@ -78,6 +78,7 @@ class Member {
         ownPort: groupPort + index,
         multicastTtl: 0,
         segmentBytes: 1_400,
+        transport: 'auto',
         mdns: false,
         members: Array.from({ length: options.members }, (_, other) => {
           return { address: '127.0.0.1', port: groupPort + 1 + other };

@@ -14,6 +14,7 @@ export interface ConformancePlace {
 interface Opened {
   readonly port: Port;
   readonly own: () => Endpoint;
+  readonly opened: () => boolean;
   readonly datagrams: { text: string; from: Endpoint; channel: Channel }[];
   readonly links: LinkInput[];
   readonly failures: Error[];
@@ -48,9 +49,33 @@ export const hostContract: Readonly<Record<string, (place: ConformancePlace) => 
     await close(place, alpha, bravo);
   },
 
+  async 'who joins the group anew still hears it'(place) {
+    const [alpha, bravo] = [await open(place, 'alpha'), await open(place, 'bravo')];
+    bravo.port.rejoin();
+    alpha.port.multicast(Buffer.from('to all'));
+    await place.until(() => alpha.datagrams.length === 1 && bravo.datagrams.length === 1);
+    await close(place, alpha, bravo);
+  },
+
+  async 'without a group a port hears unicast alone'(place) {
+    const alone = start(place, 'alpha', { grouped: false });
+    const bravo = await open(place, 'bravo');
+    await place.until(() => alone.opened());
+    alone.port.multicast(Buffer.from('to nobody'));
+    alone.port.rejoin();
+    bravo.port.multicast(Buffer.from('to all'));
+    bravo.port.unicast(Buffer.from('to one'), alone.own());
+    alone.port.unicast(Buffer.from('back'), bravo.own());
+    await place.until(() => alone.datagrams.length === 1 && bravo.datagrams.length === 2);
+    assert.equal(alone.datagrams[0]?.text, 'to one');
+    assert.deepEqual(bravo.datagrams.map(({ text }) => text).sort(), ['back', 'to all']);
+    assert.deepEqual([...alone.failures, ...bravo.failures], []);
+    await close(place, alone, bravo);
+  },
+
   async 'a port that is taken fails, and says so'(place) {
     const alpha = await open(place, 'alpha');
-    const again = start(place, 'alpha', alpha.own().port);
+    const again = start(place, 'alpha', { ownPort: alpha.own().port });
     await place.until(() => again.failures.length > 0);
     await close(place, alpha);
     again.port.close();
@@ -119,7 +144,11 @@ export const hostContract: Readonly<Record<string, (place: ConformancePlace) => 
   },
 };
 
-function start(place: ConformancePlace, name: string, ownPort = 0): Opened {
+function start(
+  place: ConformancePlace,
+  name: string,
+  { ownPort = 0, grouped = true } = {},
+): Opened {
   const { host, interfaceAddress } = place.host(name);
   const datagrams: Opened['datagrams'] = [];
   const links: LinkInput[] = [];
@@ -137,25 +166,24 @@ function start(place: ConformancePlace, name: string, ownPort = 0): Opened {
       links.push(input.kind === 'bytes' ? { ...input, bytes: input.bytes.slice() } : input),
   };
   const port = host.openPort(
-    { group: place.group, interfaceAddress, ownPort, linkKey: LINK_KEY, multicastTtl: 0 },
+    {
+      ...{ group: grouped ? place.group : undefined, interfaceAddress, ownPort },
+      ...{ linkKey: LINK_KEY, multicastTtl: 0 },
+    },
     handlers,
   );
   const endpoint = () => {
     assert(own, `${name} is open`);
     return own;
   };
-  return { port, own: endpoint, datagrams, links, failures };
+  return { port, own: endpoint, opened: () => own !== undefined, datagrams, links, failures };
 }
 
 async function open(place: ConformancePlace, name: string): Promise<Opened> {
   const opened = start(place, name);
   await place.until(() => {
     if (opened.failures[0]) throw opened.failures[0];
-    try {
-      return opened.own() !== undefined;
-    } catch {
-      return false;
-    }
+    return opened.opened();
   });
   return opened;
 }

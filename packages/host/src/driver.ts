@@ -126,6 +126,7 @@ export class Driver<Event> {
     const port = this.#port;
     if (!port) return;
     if (output.kind === 'multicast') port.multicast(output.bytes);
+    else if (output.kind === 'rejoin') port.rejoin();
     else if (output.kind === 'unicast') port.unicast(output.bytes, output.to);
     else if (output.kind === 'link-open') port.openLink(output.link, output.to);
     else if (output.kind === 'link-write') port.writeLink(output.link, output.bytes);

@@ -19,8 +19,11 @@ export interface Host {
 export type Cancel = () => void;
 
 export interface PortOptions {
-  /** The group's address and the port that all members on a host share. */
-  readonly group: Endpoint;
+  /**
+   * The group's address and the port that all members on a host share; undefined where nothing is
+   * to be sent or heard by multicast.
+   */
+  readonly group: Endpoint | undefined;
   /** The interface's address: multicast leaves and is joined there. */
   readonly interfaceAddress: string;
   /** The member's own port: source of all it sends, unicast in, and TCP for links. 0 picks one. */
@@ -43,6 +46,8 @@ export interface PortHandlers {
 
 export interface Port {
   multicast(bytes: Uint8Array): void;
+  /** Leaves the group and joins it at once, which tells the switches on the way again. */
+  rejoin(): void;
   unicast(bytes: Uint8Array, to: Endpoint): void;
   openLink(link: number, to: Endpoint): void;
   writeLink(link: number, bytes: Uint8Array): void;

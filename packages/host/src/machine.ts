@@ -36,9 +36,11 @@ export type LinkEnd = 'refused' | 'unreachable' | 'reset' | 'ended' | 'authentic
  */
 export type StrangerEnd = 'handshake' | 'timeout' | 'crowded';
 
-/** What a machine asks of its driver. The driver owns `bytes` afterwards. */
+/** What a machine asks of its driver. Nobody changes `bytes` afterwards; several may share them. */
 export type Output =
   | { readonly kind: 'multicast'; readonly bytes: Uint8Array }
+  /** Join the group anew: switches on the way may have forgotten that this member is in it. */
+  | { readonly kind: 'rejoin' }
   | { readonly kind: 'unicast'; readonly bytes: Uint8Array; readonly to: Endpoint }
   | { readonly kind: 'link-open'; readonly link: number; readonly to: Endpoint }
   | { readonly kind: 'link-write'; readonly link: number; readonly bytes: Uint8Array }

@@ -42,6 +42,7 @@ class ManualHost implements Host {
     const name = (bytes: Uint8Array) => Buffer.from(bytes).toString();
     return {
       multicast: (bytes: Uint8Array) => void this.sent.push(`multicast ${name(bytes)}`),
+      rejoin: () => void this.sent.push('rejoin'),
       unicast: (bytes: Uint8Array) => void this.sent.push(`unicast ${name(bytes)}`),
       openLink: (link: number) => void this.sent.push(`open ${link}`),
       writeLink: (link: number, bytes: Uint8Array) => {

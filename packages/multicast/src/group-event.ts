@@ -18,4 +18,8 @@ export type GroupEvent =
   | { readonly kind: 'refused'; readonly by: Endpoint }
   /** A segment was dropped, told once for each source and reason. */
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
+  /** This member hears that one so, lastingly, and wants to be reached so. */
+  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: 'multicast' | 'unicast' }
+  /** Members are heard by unicast alone: the group was joined anew, in case a switch forgot it. */
+  | { readonly kind: 'rejoined' }
   | { readonly kind: 'link'; readonly event: LinkEvent };

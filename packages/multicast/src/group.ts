@@ -11,22 +11,18 @@ import { Counters, type DropReason } from './counters.ts';
 import { decodeData } from './data.ts';
 import { ExpectedEndpoints } from './expected-endpoints.ts';
 import type { GroupEvent } from './group-event.ts';
-import { decodeHeartbeat, encodeHeartbeat, heartbeatBytes } from './heartbeat.ts';
+import { decodeHeartbeat } from './heartbeat.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { Inbound } from './inbound.ts';
 import { Keyring, type OpenedSegment } from './keyring.ts';
 import { Links } from './links.ts';
+import { Listening } from './listening.ts';
 import { Membership } from './membership.ts';
-import {
-  EXCLUSION_MS,
-  type GroupOptions,
-  HEARTBEAT_MS,
-  HEARTBEAT_SPACING_MS,
-  STALL_MS,
-  WRITE_TIMEOUT_MS,
-} from './options.ts';
+import { EXCLUSION_MS, type GroupOptions, STALL_MS, WRITE_TIMEOUT_MS } from './options.ts';
 import { Outbound } from './outbound.ts';
 import type { Peer } from './peer.ts';
-import { INCARNATION_BYTES, kindName, OVERHEAD_BYTES, SegmentKind } from './segment.ts';
+import { INCARNATION_BYTES, kindName, SegmentKind } from './segment.ts';
+import { Transmitter } from './transmitter.ts';
 
 /**
  * A group of members: what one sends, every other applies, in the sender's order, once, or is
@@ -43,14 +39,14 @@ export class Group implements Machine<GroupEvent> {
   #startedAt = 0;
   #offsetMs = 0;
   #lastAt = 0;
-  #beatAt = Infinity;
-  #beatenAt = -Infinity;
+  readonly #heartbeats: Heartbeats;
+  readonly #transmitter: Transmitter;
   readonly #expected = new ExpectedEndpoints();
   /** Is, was, or may be a member there? */
   readonly #expects = (from: Endpoint) => this.#expected.has(from) || this.#membership.knows(from);
   /** Own packets that came back. */
   #returned = new ReplayWindow();
-  readonly #outputs: Output[] = [];
+  readonly #listening = new Listening();
   readonly #events: GroupEvent[] = [];
 
   constructor(options: GroupOptions) {
@@ -60,6 +56,8 @@ export class Group implements Machine<GroupEvent> {
       segmentBytes: options.segmentBytes,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
     });
+    this.#transmitter = new Transmitter(this.keyring, this.counters, options.transport);
+    this.#heartbeats = new Heartbeats(options, this.#expected, this.#transmitter);
     this.#links = new Links(() => this.#membership.own);
     this.#membership = this.#drawIncarnation();
     for (const member of options.members) this.greet(member, Infinity);
@@ -89,7 +87,11 @@ export class Group implements Machine<GroupEvent> {
   }
 
   get deadline(): number {
-    let earliest = Math.min(this.#beatAt, this.#outbound.deadline, this.#links.deadline);
+    let earliest = Math.min(
+      this.#heartbeats.deadline,
+      this.#outbound.deadline,
+      this.#links.deadline,
+    );
     for (const { deadline } of this.#membership.members) earliest = Math.min(earliest, deadline);
     return earliest;
   }
@@ -97,10 +99,11 @@ export class Group implements Machine<GroupEvent> {
   /** The sockets are open: from here on the member speaks. */
   open(own: Endpoint, now: number): void {
     this.#own = own;
+    this.#transmitter.own = own;
     this.#startedAt = now;
     this.#lastAt = now;
     this.#membership = this.#drawIncarnation();
-    this.#beatAt = now;
+    this.#heartbeats.begin(now);
   }
 
   /** Until then heartbeats also go there by unicast, unless a peer is heard from there. */
@@ -126,28 +129,29 @@ export class Group implements Machine<GroupEvent> {
 
   /** Tells the others, so that nobody waits for this member. */
   leave(): void {
-    if (this.#own) this.#multicast(SegmentKind.leave, Buffer.alloc(0));
-    this.#beatAt = Infinity;
+    const { members } = this.#membership;
+    if (this.#own) this.#transmitter.toEverybody(SegmentKind.leave, Buffer.alloc(0), members);
+    this.#heartbeats.stop();
     this.#links.removeAll();
   }
 
   /** Tells all soon, for instance because the note has changed. */
   beatSoon(now: number): void {
-    if (!this.#own) return;
-    this.#beatAt = Math.min(this.#beatAt, Math.max(now, this.#beatenAt + HEARTBEAT_SPACING_MS));
+    if (this.#own) this.#heartbeats.soon(now);
   }
 
   handleClock(offsetMs: number): void {
     this.#offsetMs = offsetMs;
   }
 
-  handleDatagram(bytes: Uint8Array, from: Endpoint, _: Channel, now: number): void {
+  handleDatagram(bytes: Uint8Array, from: Endpoint, channel: Channel, now: number): void {
     if (!this.#own) return;
     this.#awake(now);
     const segment = this.keyring.open(bytes, from, now);
     if (typeof segment === 'string') this.#drop(segment, from);
-    else if (segment.incarnation === this.#membership.own) this.#handleOwn(segment, from);
-    else this.#handleSegment(segment, from, now);
+    else if (segment.incarnation === this.#membership.own)
+      this.#handleOwn(segment, from, channel, now);
+    else this.#handleSegment(segment, from, channel, now);
     this.#settle(now);
   }
 
@@ -168,25 +172,29 @@ export class Group implements Machine<GroupEvent> {
     }
     this.#settle(now);
     if (this.#membership.exhausted) this.#restart('too many members have come and gone', now);
-    if (now >= this.#beatAt) this.#beat(now);
+    if (now >= this.#heartbeats.deadline) this.#beat(now);
   }
 
   pollOutput(now: number): Output | undefined {
-    const first = this.#outputs.shift() ?? this.#links.pollOutput();
+    const first = this.#transmitter.poll() ?? this.#links.pollOutput();
     if (first || !this.#own) return first;
     for (const peer of this.#membership.members) {
       const ack = peer.takeDue(now);
       if (!ack) continue;
       const body = encodeAcknowledgement(ack);
-      return this.#unicast(SegmentKind.acknowledgement, body, peer.endpoint);
+      this.#transmitter.toOne(SegmentKind.acknowledgement, body, peer.endpoint);
+      return this.#transmitter.poll();
     }
     const transmission = this.#outbound.poll(now);
     if (!transmission) return undefined;
     const { body, to } = transmission;
-    const peer = to && this.#membership.peer(to);
-    if (peer) return this.#unicast(SegmentKind.data, body, peer.endpoint);
-    this.counters.sent.data += 1;
-    return { kind: 'multicast', bytes: this.keyring.seal(SegmentKind.data, body) };
+    const { members } = this.#membership;
+    if (!to) this.#transmitter.toAll(SegmentKind.data, body, members);
+    else {
+      const wanting = members.filter(({ incarnation }) => to.includes(incarnation));
+      this.#transmitter.toSome(SegmentKind.data, body, wanting);
+    }
+    return this.#transmitter.poll();
   }
 
   pollEvent(): GroupEvent | undefined {
@@ -201,20 +209,22 @@ export class Group implements Machine<GroupEvent> {
     return undefined;
   }
 
-  /** Own segments come back by multicast: the flow gate's measure. */
-  #handleOwn(segment: OpenedSegment, from: Endpoint): void {
+  /** Own segments come back: the flow gate's measure. */
+  #handleOwn(segment: OpenedSegment, from: Endpoint, channel: Channel, now: number): void {
     if (!this.#returned.accept(segment.packet)) return this.#drop('replayed', from);
+    this.#listening.own.handle(channel, now);
     if (segment.kind !== SegmentKind.data) return;
     const data = decodeData(segment.body);
     if (data) this.#outbound.ownReturned(data.sequence);
   }
 
-  #handleSegment(segment: OpenedSegment, from: Endpoint, now: number): void {
+  #handleSegment(segment: OpenedSegment, from: Endpoint, channel: Channel, now: number): void {
     const kind = kindName(segment.kind);
     if (!kind) return this.#drop('kind', from);
     this.counters.received[kind] += 1;
     const newest = segment.packet > (this.#membership.peer(segment.incarnation)?.packet ?? 0);
     const peer = this.#membership.hear(segment, from, this.#expects, now);
+    if (typeof peer !== 'string') peer.hearing.handle(channel, now);
     if (kind === 'heartbeat') return this.#handleHeartbeat(segment, peer, from, now);
     if (typeof peer === 'string') return this.#drop(peer, from);
     if (peer.state !== 'member') return this.#drop('not admitted', from);
@@ -312,11 +322,12 @@ export class Group implements Machine<GroupEvent> {
     if (!this.#own) return;
     if (stoodMs > EXCLUSION_MS) {
       // Nothing more leaves as who it was: its memory may be a copy's (a snapshot, a migration).
-      this.#outputs.length = 0;
+      this.#transmitter.clear();
       this.#begin(`it stood still for ${Math.round(stoodMs)} ms`, now);
     } else if (stoodMs > STALL_MS) {
       this.#membership.forgive(stoodMs);
       this.#outbound.forgive(stoodMs);
+      this.#listening.own.forgive(stoodMs);
     }
   }
 
@@ -330,7 +341,7 @@ export class Group implements Machine<GroupEvent> {
     this.#outbound.restart();
     this.#membership = this.#drawIncarnation();
     this.#events.push({ kind: 'restarted', reason });
-    this.#beatAt = now;
+    this.#heartbeats.begin(now);
   }
 
   #drawIncarnation(): Membership {
@@ -347,45 +358,28 @@ export class Group implements Machine<GroupEvent> {
   #beat(now: number): void {
     const own = this.#own;
     if (!own) return;
-    const [draw = 0] = this.#options.random(1);
-    this.#beatenAt = now;
-    this.#beatAt = now + HEARTBEAT_MS * (0.9 + (0.2 * draw) / 256);
-    const note = this.#options.note();
-    const { size, least } = this.#membership.strength;
-    const room =
-      this.#options.segmentBytes - OVERHEAD_BYTES - heartbeatBytes(this.#options.name, note);
-    const body = encodeHeartbeat({
-      name: this.#options.name,
-      note,
-      own,
-      uptimeMs: now - this.#startedAt,
-      wallMs: now + this.#offsetMs,
+    this.#reviewHearing(now);
+    const standing = {
+      membership: this.#membership,
+      startedAt: this.#startedAt,
+      offsetMs: this.#offsetMs,
       highest: this.#outbound.sequence,
-      viewSize: size,
-      leastOfView: least,
-      entries: this.#membership.entries(room, now),
-    });
-    this.#multicast(SegmentKind.heartbeat, body);
-    for (const endpoint of this.#expected.takeDue(now)) {
-      const self = endpoint.address === own.address && endpoint.port === own.port;
-      if (self || this.#membership.knows(endpoint)) continue;
-      this.#outputs.push(this.#unicast(SegmentKind.heartbeat, body, endpoint));
+    };
+    this.#heartbeats.send(standing, own, now);
+  }
+
+  /** Who is heard by which way, and what is to be done where multicast is heard no more. */
+  #reviewHearing(now: number): void {
+    const { members } = this.#membership;
+    const { changed, rejoin } = this.#listening.review(members, this.uptimeMs, now);
+    for (const peer of changed) {
+      const by = peer.hearing.heard(now).wantsUnicast ? 'unicast' : 'multicast';
+      this.#events.push({ kind: 'heard', peer, by });
     }
-  }
-
-  #multicast(kind: number, body: Uint8Array): void {
-    this.#count(kind);
-    this.#outputs.push({ kind: 'multicast', bytes: this.keyring.seal(kind, body) });
-  }
-
-  #unicast(kind: number, body: Uint8Array, to: Endpoint): Output {
-    this.#count(kind);
-    return { kind: 'unicast', bytes: this.keyring.seal(kind, body), to };
-  }
-
-  #count(kind: number): void {
-    const name = kindName(kind);
-    if (name) this.counters.sent[name] += 1;
+    this.#transmitter.hearsItself = this.#listening.own.heard(now).multicast;
+    if (!rejoin || this.#options.transport === 'unicast') return;
+    this.#transmitter.rejoin();
+    this.#events.push({ kind: 'rejoined' });
   }
 
   #drop(reason: DropReason, from: Endpoint): void {

@@ -18,12 +18,13 @@
  * +-------------------------------+-------------------------------+
  * |          least incarnation of the view (128)                  |
  * +---------------------------------------------------------------+
- * |  name, note, entries: { incarnation (128), state (8),
+ * |  name, note, entries: { incarnation (128), state (4), heard (4),
  * |     joined at (64), received (64), applied (64) } ...
  * +---------------------------------------------------------------+
  */
 import type { Endpoint } from '@argyle/host';
 import { readCount, writeCount } from '@argyle/host';
+import type { Heard } from './hearing.ts';
 import { INCARNATION_BYTES } from './segment.ts';
 
 const FIXED_BYTES = 36 + INCARNATION_BYTES;
@@ -45,7 +46,11 @@ export interface Entry {
   /** Positions of the named member's stream at the sender. */
   readonly received: number;
   readonly applied: number;
+  /** How the sender hears the named one. */
+  readonly heard: Heard;
 }
+
+const HeardFlag = { multicast: 1, unicast: 2, wantsUnicast: 4 } as const;
 
 export interface Heartbeat {
   readonly name: string;
@@ -84,7 +89,7 @@ export function encodeHeartbeat(beat: Heartbeat): Buffer {
   beat.entries.forEach((entry, index) => {
     const at = entriesAt + index * ENTRY_BYTES;
     body.write(entry.incarnation, at, 'hex');
-    body[at + INCARNATION_BYTES] = EntryState[entry.state];
+    body[at + INCARNATION_BYTES] = (EntryState[entry.state] << 4) | encodeHeard(entry.heard);
     writeCount(body, entry.joinedAt, at + INCARNATION_BYTES + 1);
     writeCount(body, entry.received, at + INCARNATION_BYTES + 9);
     writeCount(body, entry.applied, at + INCARNATION_BYTES + 17);
@@ -125,11 +130,28 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
 
 /** Undefined for a state of a later version, or positions that no stream has. */
 function decodeEntry(body: Buffer, at: number): Entry | undefined {
-  const state = STATES[body[at + INCARNATION_BYTES] ?? 0];
+  const stateAndHeard = body[at + INCARNATION_BYTES] ?? 0;
+  const state = STATES[stateAndHeard >> 4];
   const joinedAt = readCount(body, at + INCARNATION_BYTES + 1);
   const received = readCount(body, at + INCARNATION_BYTES + 9);
   const applied = readCount(body, at + INCARNATION_BYTES + 17);
   if (!state || joinedAt + received + applied === Infinity) return undefined;
   const incarnation = body.toString('hex', at, at + INCARNATION_BYTES);
-  return { incarnation, state, joinedAt, received, applied };
+  return { incarnation, state, joinedAt, received, applied, heard: decodeHeard(stateAndHeard) };
+}
+
+function encodeHeard({ multicast, unicast, wantsUnicast }: Heard): number {
+  return (
+    (multicast ? HeardFlag.multicast : 0) |
+    (unicast ? HeardFlag.unicast : 0) |
+    (wantsUnicast ? HeardFlag.wantsUnicast : 0)
+  );
+}
+
+function decodeHeard(flags: number): Heard {
+  return {
+    multicast: (flags & HeardFlag.multicast) > 0,
+    unicast: (flags & HeardFlag.unicast) > 0,
+    wantsUnicast: (flags & HeardFlag.wantsUnicast) > 0,
+  };
 }

@@ -1,6 +1,6 @@
 export { Group } from './group.ts';
 export type { GroupEvent } from './group-event.ts';
-export type { GroupOptions } from './options.ts';
+export type { GroupOptions, Transport } from './options.ts';
 export { EXCLUSION_MS, HEARTBEAT_MS, WRITE_TIMEOUT_MS } from './options.ts';
 export { CLUSTER_KEY_BYTES, Keyring } from './keyring.ts';
 export type { OpenRefusal } from './keyring.ts';

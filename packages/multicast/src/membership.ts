@@ -1,6 +1,7 @@
 import type { Endpoint } from '@argyle/host';
 import type { DropReason } from './counters.ts';
 import { type Entry, ENTRY_BYTES, type Heartbeat } from './heartbeat.ts';
+import { UNHEARD } from './hearing.ts';
 import type { OpenedSegment } from './keyring.ts';
 import { CANDIDATES_MAX, EXCLUDED_MAX, EXCLUDED_TOLD_MS, EXCLUSION_MS } from './options.ts';
 import { Peer } from './peer.ts';
@@ -50,6 +51,13 @@ export class Membership {
 
   get members(): Peer[] {
     return [...this.#peers.values()].filter((peer) => peer.state === 'member');
+  }
+
+  /** Those expected first. */
+  get strangers(): Peer[] {
+    return [...this.#peers.values()]
+      .filter((peer) => peer.state === 'heard')
+      .sort((a, b) => Number(b.expected) - Number(a.expected));
   }
 
   get candidates(): number {
@@ -126,6 +134,8 @@ export class Membership {
     const named = beat.entries.find((entry) => entry.incarnation === this.own);
     if (!named) return peer.state === 'heard';
     peer.namedUsAt = now;
+    const muted = peer.hearsUs.multicast && !named.heard.multicast;
+    peer.hearsUs = named.heard;
     if (named.state === 'nameInUse') {
       this.#events.push({ kind: 'name in use', by: peer.endpoint });
       return false;
@@ -135,7 +145,7 @@ export class Membership {
       return peer.nameRefused;
     }
     if (named.state === 'excluded') return this.#contest(peer, beat);
-    if (peer.state === 'member') return false;
+    if (peer.state === 'member') return muted;
     peer.state = 'member';
     this.#events.push({ kind: 'admitted', peer });
     return true;
@@ -174,16 +184,17 @@ export class Membership {
     for (const peer of this.#peers.values()) {
       peer.heardAt += stalledMs;
       peer.namedUsAt += stalledMs;
+      peer.hearing.forgive(stalledMs);
     }
   }
 
   /** Whom the next heartbeat names, as many as fit; those left out come first the next time. */
   entries(roomBytes: number, now: number): Entry[] {
+    const entryOf = (peer: Peer) => entry(peer, now);
     const members = this.members.map(entryOf);
     const room = Math.floor(roomBytes / ENTRY_BYTES);
     // A member that is not named often enough takes itself for excluded, whoever else is heard.
-    const strangers = [...this.#peers.values()].filter(({ state }) => state === 'heard');
-    const entries = strangers.map(entryOf);
+    const entries = this.strangers.map(entryOf);
     for (const [incarnation, { heardAt }] of this.#excluded) {
       if (now - heardAt < EXCLUDED_TOLD_MS) entries.push(blankEntry(incarnation, 'excluded'));
     }
@@ -229,7 +240,7 @@ export class Membership {
   }
 }
 
-function entryOf(peer: Peer): Entry {
+function entry(peer: Peer, now: number): Entry {
   if (peer.nameRefused) return blankEntry(peer.incarnation, 'nameInUse');
   return {
     incarnation: peer.incarnation,
@@ -237,9 +248,10 @@ function entryOf(peer: Peer): Entry {
     joinedAt: peer.joinedAt,
     received: peer.inbound?.received ?? 0,
     applied: peer.inbound?.applied ?? 0,
+    heard: peer.hearing.heard(now),
   };
 }
 
 function blankEntry(incarnation: string, state: Entry['state']): Entry {
-  return { incarnation, state, joinedAt: 0, received: 0, applied: 0 };
+  return { incarnation, state, joinedAt: 0, received: 0, applied: 0, heard: UNHEARD };
 }

@@ -11,9 +11,13 @@ export interface GroupOptions {
   readonly members: readonly Endpoint[];
   /** What one datagram carries at most. Larger means fewer; above the path's MTU, IP fragments. */
   readonly segmentBytes: number;
+  readonly transport: Transport;
   /** Opaque bytes for every heartbeat, at most 64: how the layer above stands when it leaves. */
   readonly note: () => Uint8Array;
 }
+
+/** `auto`: each member by multicast if that reaches it, else by unicast. The others force a way. */
+export type Transport = 'auto' | 'multicast' | 'unicast';
 
 /**
  * Heartbeats cost N a member and interval; the interval bounds how late the last segment of a burst
@@ -27,6 +31,8 @@ export const HEARTBEAT_SPACING_MS = 15;
  * paused virtual machine loses its place. Longer: writers wait longer for a frozen host.
  */
 export const EXCLUSION_MS = 3_000;
+/** Joining the group anew does not help more often than this. */
+export const REJOIN_SPACING_MS = 30_000;
 /** A member that did not run for this long makes allowance: others were not silent, it was deaf. */
 export const STALL_MS = 500;
 /** A write that not all applied by then fails at its caller; it stays under way. */

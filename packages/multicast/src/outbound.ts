@@ -17,8 +17,8 @@ const BACK_OFF_DOUBLINGS_MAX = 4;
 
 export interface Transmission {
   readonly body: Uint8Array;
-  /** Undefined: to all, by multicast. */
-  readonly to: string | undefined;
+  /** Who wants it again; undefined: all, for the first time. */
+  readonly to: readonly string[] | undefined;
 }
 
 interface Stored {
@@ -214,13 +214,12 @@ export class Outbound {
     for (const [sequence, wanting] of this.#wanted) {
       this.#wanted.delete(sequence);
       const stored = this.#ring.get(sequence);
-      const [only] = wanting;
-      if (!stored || only === undefined) continue;
+      if (!stored || wanting.size === 0) continue;
       stored.lastSentAt = now;
       stored.transmissions += 1;
       this.repairs += 1;
       this.window.repaired(now);
-      return { body: stored.body, to: wanting.size > 1 ? undefined : only };
+      return { body: stored.body, to: [...wanting] };
     }
     this.#repairAt = Infinity;
     return undefined;

@@ -1,5 +1,6 @@
 import { type Endpoint, ReplayWindow } from '@argyle/host';
 import type { Acknowledgement } from './acknowledgement.ts';
+import { Hearing, type Heard, UNHEARD } from './hearing.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Inbound } from './inbound.ts';
 
@@ -27,6 +28,10 @@ export class Peer {
   /** Its wall clock minus ours when that heartbeat came, in milliseconds. */
   skewMs = 0;
   heardAt: number;
+  /** By which ways it is heard. */
+  readonly hearing = new Hearing();
+  /** How it says it hears us. */
+  hearsUs: Heard = UNHEARD;
   /** When a heartbeat last named us. */
   namedUsAt: number;
   readonly window = new ReplayWindow();

@@ -6,6 +6,9 @@ import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from '../src/heartbe
 const ALPHA = '0a'.repeat(16);
 const BRAVO = '0b'.repeat(16);
 
+const BY_BOTH = { multicast: true, unicast: true, wantsUnicast: false };
+const UNICAST_WANTED = { multicast: false, unicast: false, wantsUnicast: true };
+
 const beat: Heartbeat = {
   name: 'node-1',
   note: Uint8Array.of(2, 7),
@@ -16,8 +19,11 @@ const beat: Heartbeat = {
   viewSize: 2,
   leastOfView: ALPHA,
   entries: [
-    { incarnation: BRAVO, state: 'member', joinedAt: 3, received: 9, applied: 8 },
-    { incarnation: ALPHA, state: 'nameInUse', joinedAt: 0, received: 0, applied: 0 },
+    { incarnation: BRAVO, state: 'member', joinedAt: 3, received: 9, applied: 8, heard: BY_BOTH },
+    {
+      ...{ incarnation: ALPHA, state: 'nameInUse', joinedAt: 0, received: 0, applied: 0 },
+      heard: UNICAST_WANTED,
+    },
   ],
 };
 

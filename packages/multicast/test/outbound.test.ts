@@ -11,7 +11,7 @@ function outbound(): Outbound {
 
 /** All that may leave now, with own copies coming back at once. */
 function drain(stream: Outbound, now: number, { echo = true } = {}) {
-  const sent: { sequence: number; to: string | undefined; urgent: boolean }[] = [];
+  const sent: { sequence: number; to: readonly string[] | undefined; urgent: boolean }[] = [];
   for (;;) {
     const transmission = stream.poll(now);
     if (!transmission) return sent;
@@ -99,7 +99,7 @@ t.test('the slowest receiver’s applied position bounds what is in flight', (t)
   t.end();
 });
 
-t.test('a gap that one reports is repaired by unicast, one that two report by multicast', (t) => {
+t.test('a gap is repaired for those who report it, together when they do so together', (t) => {
   const stream = outbound();
   stream.admit(ALPHA, 0);
   stream.admit(BRAVO, 0);
@@ -109,8 +109,8 @@ t.test('a gap that one reports is repaired by unicast, one that two report by mu
   stream.acknowledge(BRAVO, { received: 1, applied: 1, gaps: [{ first: 2, count: 1 }] }, 4);
   t.same(drain(stream, 4), [], 'requests are gathered');
   t.same(drain(stream, 5), [
-    { sequence: 1, to: ALPHA, urgent: false },
-    { sequence: 2, to: undefined, urgent: false },
+    { sequence: 1, to: [ALPHA], urgent: false },
+    { sequence: 2, to: [ALPHA, BRAVO], urgent: false },
   ]);
   t.equal(stream.repairs, 2);
   t.end();

@@ -35,6 +35,7 @@ export class SimulatedGroup {
       random: (sizeBytes) => host.random(sizeBytes),
       members: [],
       segmentBytes: 1400,
+      transport: 'auto',
       note: () => new Uint8Array(0),
       ...options,
     });
@@ -54,7 +55,7 @@ export class SimulatedGroup {
       unsent: () => undefined,
     });
     driver.start({
-      group: GROUP_ENDPOINT,
+      group: options.transport === 'unicast' ? undefined : GROUP_ENDPOINT,
       interfaceAddress: host.address,
       ownPort: OWN_PORT,
       linkKey: group.keyring.linkKey,
@@ -67,7 +68,11 @@ export class SimulatedGroup {
 
   /** Starts them and runs until all are in one view. */
   assemble(...names: string[]): Member[] {
-    const members = names.map((name) => this.start(name));
+    return this.assembleWith({}, ...names);
+  }
+
+  assembleWith(options: Partial<GroupOptions>, ...names: string[]): Member[] {
+    const members = names.map((name) => this.start(name, options));
     this.until(() => members.every(({ group }) => group.members.length === names.length - 1));
     return members;
   }
@@ -84,6 +89,14 @@ export class SimulatedGroup {
 
   view(member: Member): string[] {
     return member.group.members.map(({ beat }) => beat?.name ?? '?').sort();
+  }
+
+  /** Which ways others' multicasts have taken to it, as it decided. */
+  ways(member: Member): string[] {
+    return member.events.flatMap((event) => {
+      if (event.kind === 'rejoined') return ['rejoined'];
+      return event.kind === 'heard' ? [`${event.peer.beat?.name} by ${event.by}`] : [];
+    });
   }
 
   gone(member: Member): string[] {

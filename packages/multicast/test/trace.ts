@@ -72,7 +72,9 @@ export class Trace {
     if (bytes !== this.#sending) {
       this.#sending = bytes;
       const kind = kindName(segment.kind)?.toUpperCase();
-      this.#line(`${from} > ${channel === 'group' ? 'all' : to}: ${kind} ${this.#body(segment)}`);
+      this.#line(
+        `${from} > ${channel === 'group' ? 'all' : to === from ? 'itself' : to}: ${kind} ${this.#body(segment)}`,
+      );
     }
     const lost = this.loses(segment, to);
     if (lost) this.#line(`    lost on its way to ${to === from ? 'itself' : to}`);
@@ -98,10 +100,15 @@ export class Trace {
     return [`sent ${beat.highest}`, ...entries].join('; ');
   }
 
-  #entry({ incarnation, state, joinedAt, received, applied }: Entry): string {
+  #entry({ incarnation, state, joinedAt, received, applied, heard }: Entry): string {
     const name = this.#names.get(incarnation) ?? 'a stranger';
-    if (state !== 'member') return `${name} ${state}`;
-    return `${name} member after ${joinedAt}, received ${received}, applied ${applied}`;
+    const ways = [
+      ...(heard.multicast ? ['by multicast'] : []),
+      ...(heard.unicast ? ['by unicast'] : []),
+      ...(heard.wantsUnicast ? ['wants unicast'] : []),
+    ].join(', ');
+    if (state !== 'member') return `${name} ${state} ${ways}`;
+    return `${name} member after ${joinedAt}, received ${received}, applied ${applied}, ${ways}`;
   }
 
   #tellEvents(): void {
@@ -114,7 +121,10 @@ export class Trace {
       }
       for (const event of member.events.slice(told.events)) {
         if (event.kind === 'joined') this.#line(`    ${name} admits ${event.peer.beat?.name}`);
-        else if (event.kind === 'gone') {
+        else if (event.kind === 'rejoined') this.#line(`    ${name} joins the group anew`);
+        else if (event.kind === 'heard') {
+          this.#line(`    ${name} is to be reached by ${event.by} by ${event.peer.beat?.name}`);
+        } else if (event.kind === 'gone') {
           this.#line(`    ${name} excludes ${event.peer.beat?.name}: ${event.reason}`);
         } else if (event.kind === 'link' && event.event.kind === 'up') {
           this.#line(`    ${name} has a link to ${this.#names.get(event.event.peer)}`);

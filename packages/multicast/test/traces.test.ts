@@ -3,7 +3,7 @@ import t from 'tap';
 import { decodeData } from '../src/data.ts';
 import type { OpenedSegment } from '../src/keyring.ts';
 import { SegmentKind } from '../src/segment.ts';
-import { type Member, SimulatedGroup } from './simulated-group.ts';
+import { type Member, OWN_PORT, SimulatedGroup } from './simulated-group.ts';
 import { Trace } from './trace.ts';
 
 /**
@@ -89,6 +89,44 @@ const SCENARIOS: Record<string, () => Trace> = {
     };
     group.send(alpha, 'one');
     trace.run(60);
+    return trace;
+  },
+
+  snooping() {
+    const { group, trace, alpha } = threeMembers(
+      'A switch forgets that bravo is in the group, and joining anew does not help. Bravo says that it',
+      'hears by unicast alone; alpha and charlie send to it so. Heartbeats are left out.',
+    );
+    group.simulator.network.cutMulticast('alpha', 'bravo');
+    group.simulator.network.cutMulticast('charlie', 'bravo');
+    trace.says('no multicast reaches bravo any more');
+    for (const text of ['lost at first', 'under way', 'by unicast']) {
+      group.send(alpha, text);
+      trace.run(1_000);
+    }
+    group.simulator.network.heal();
+    trace.says('the switch has learnt of bravo');
+    trace.run(4_000);
+    group.send(alpha, 'by multicast');
+    trace.run(20);
+    return trace;
+  },
+
+  'fan-out'() {
+    const group = new SimulatedGroup({ seed: 1 });
+    const names = ['alpha', 'bravo', 'charlie'];
+    const members = names.map((_, index) => ({ address: `198.18.0.${index + 1}`, port: OWN_PORT }));
+    const [alpha] = group.assembleWith({ transport: 'unicast', members }, ...names);
+    group.simulator.run(400);
+    const trace = new Trace(group, {
+      about: [
+        'Without multicast: alpha sends one segment to each, and to itself, which is how it paces',
+        'itself. Two packets a member: one out, one acknowledgement. Heartbeats are left out.',
+      ],
+      heartbeats: false,
+    });
+    group.send(alpha!, 'to each');
+    trace.run(20);
     return trace;
   },
 

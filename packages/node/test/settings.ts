@@ -31,6 +31,7 @@ export function settings(pki: Pki, name = 'node-1'): NodeOptions {
       ownPort: 0,
       multicastTtl: 0,
       segmentBytes: 1_200,
+      transport: 'auto',
       mdns: false,
       members: [],
     },

@@ -9,6 +9,7 @@ import {
   type Replicated,
   type SharedCache,
 } from './api.ts';
+import type { Transport } from '@argyle/multicast';
 import { Finders, isAddress } from './finders.ts';
 import { Replica, type ReplicaEvent, type WriteStart } from './replica.ts';
 import { replicaStatus } from './snapshot.ts';
@@ -39,6 +40,7 @@ export interface LocalGroupOptions {
   readonly ownPort: number;
   readonly multicastTtl: number;
   readonly segmentBytes: number;
+  readonly transport: Transport;
   /** Find members by multicast DNS. */
   readonly mdns: boolean;
   /**
@@ -86,6 +88,7 @@ export class LocalReplica implements SharedCache {
         random,
         members: group.members.filter(isAddress),
         segmentBytes: group.segmentBytes,
+        transport: group.transport,
       },
     );
     this.#finders = new Finders({
@@ -114,7 +117,7 @@ export class LocalReplica implements SharedCache {
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       this.#driver.start({
-        group: group.address,
+        group: group.transport === 'unicast' ? undefined : group.address,
         interfaceAddress: group.interfaceAddress,
         ownPort: group.ownPort,
         linkKey: this.#replica.group.keyring.linkKey,
@@ -227,6 +230,13 @@ export class LocalReplica implements SharedCache {
     } else if (event.kind === 'restarted') {
       this.#viewChanges += 1;
       log.warn({ reason: event.reason }, 'joining anew as another incarnation');
+    } else if (event.kind === 'heard') {
+      const { incarnation, beat } = event.peer;
+      const { by } = event;
+      const found = by === 'unicast' ? 'its multicast comes no more' : 'its multicast comes again';
+      log.info({ member: beat?.name, incarnation, by }, found);
+    } else if (event.kind === 'rejoined') {
+      log.warn({}, 'others are heard by unicast alone: joining the multicast group anew');
     } else if (event.kind === 'dropped') {
       log.warn({ reason: event.reason, from: event.from }, 'segment dropped');
     } else {

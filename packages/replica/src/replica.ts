@@ -37,6 +37,8 @@ export type ReplicaEvent =
   | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
   | { readonly kind: 'restarted'; readonly reason: string }
   | { readonly kind: 'refused'; readonly by: Endpoint }
+  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: 'multicast' | 'unicast' }
+  | { readonly kind: 'rejoined' }
   | { readonly kind: 'dropped'; readonly reason: DropReason | 'message'; readonly from: Endpoint };
 
 /** What became of a local write: a ticket to wait for, or why there is none. */

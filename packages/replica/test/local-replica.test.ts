@@ -17,6 +17,7 @@ const options: LocalReplicaOptions = {
     ownPort: 0,
     multicastTtl: 0,
     segmentBytes: 1400,
+    transport: 'auto',
     mdns: false,
     members: [],
   },

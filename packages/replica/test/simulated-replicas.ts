@@ -28,7 +28,10 @@ export class SimulatedReplicas {
     const replica = new Replica(
       (digestKey) =>
         new Cache({ capacityBytes: 16 * 1024 * 1024, digestKey, random, tombstoneSkewMs: 5_000 }),
-      { name, clusterKey: this.#clusterKey, random, members: [], segmentBytes: 1400 },
+      {
+        ...{ name, clusterKey: this.#clusterKey, random, members: [] },
+        ...{ segmentBytes: 1400, transport: 'auto' },
+      },
     );
     const events: ReplicaEvent[] = [];
     const driver = new Driver<ReplicaEvent>(host, replica, {

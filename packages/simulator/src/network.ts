@@ -60,7 +60,8 @@ export interface Passage {
 /** What is attached to a network. */
 export interface NetworkPort {
   readonly own: Endpoint;
-  readonly group: Endpoint;
+  /** Undefined: it neither sends nor hears multicast. */
+  readonly group: Endpoint | undefined;
   readonly host: {
     readonly name: string;
     readonly limits: HostLimits;
@@ -86,6 +87,8 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   readonly #cuts = new Set<string>();
   /** Where multicast alone is cut. */
   readonly #snooped = new Set<string>();
+  /** Hosts of which the switch has forgotten that they are in the group. */
+  readonly #forgotten = new Set<string>();
   /** Until when the endpoint of a dead process takes connections. */
   readonly #dying = new Map<string, number>();
   readonly #recording: Datagram[] = [];
@@ -112,14 +115,24 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
     this.#cuts.add(`${from}>${to}`);
   }
 
-  /** One direction, and multicast only, as at a switch that has forgotten who is in the group. */
+  /** One direction, and multicast only, whatever is joined. */
   cutMulticast(from: string, to: string): void {
     this.#snooped.add(`${from}>${to}`);
+  }
+
+  /** No multicast of others reaches that host, until it joins its group anew. */
+  forget(host: string): void {
+    this.#forgotten.add(host);
+  }
+
+  rejoin(host: string): void {
+    this.#forgotten.delete(host);
   }
 
   heal(): void {
     this.#cuts.clear();
     this.#snooped.clear();
+    this.#forgotten.clear();
   }
 
   reaches(from: string, to: string): boolean {
@@ -152,11 +165,13 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   }
 
   multicast(from: Attached, bytes: Uint8Array): void {
+    const { group } = from;
+    if (!group) return;
     this.tap?.(bytes);
     const egressMs = this.#egressMs(from, bytes);
     const datagram = { bytes: new Uint8Array(bytes), from: from.own, channel: 'group' as const };
     for (const to of this.#ports) {
-      if (to.group.address !== from.group.address || to.group.port !== from.group.port) continue;
+      if (to.group?.address !== group.address || to.group.port !== group.port) continue;
       this.#send(from, to, datagram, egressMs);
     }
   }
@@ -164,7 +179,7 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   unicast(from: Attached, bytes: Uint8Array, endpoint: Endpoint): void {
     this.tap?.(bytes);
     const to = this.portAt(endpoint);
-    const egressMs = this.#egressMs(from, bytes);
+    const egressMs = to === from ? 0 : this.#egressMs(from, bytes);
     const datagram = { bytes: new Uint8Array(bytes), from: from.own, channel: 'own' as const };
     if (to) this.#send(from, to, datagram, egressMs);
   }
@@ -212,7 +227,9 @@ export class Network<Attached extends NetworkPort = NetworkPort> {
   }
 
   #passes({ from, to, channel }: Passage): boolean {
-    return this.reaches(from, to) && !(channel === 'group' && this.#snooped.has(`${from}>${to}`));
+    if (!this.reaches(from, to)) return false;
+    if (channel === 'own' || from === to) return true;
+    return !this.#snooped.has(`${from}>${to}`) && !this.#forgotten.has(to);
   }
 
   /** Each receiver has a copy of its own. */

@@ -43,7 +43,7 @@ interface LinkSide {
 export class SimulatedPort implements Port {
   readonly host: PortHost;
   readonly own: Endpoint;
-  readonly group: Endpoint;
+  readonly group: Endpoint | undefined;
   readonly #handlers: PortHandlers;
   readonly #released: () => void;
   readonly #links = new Map<number, LinkSide>();
@@ -56,7 +56,7 @@ export class SimulatedPort implements Port {
 
   constructor(
     host: PortHost,
-    options: { own: Endpoint; group: Endpoint },
+    options: { own: Endpoint; group: Endpoint | undefined },
     handlers: PortHandlers,
     released: () => void,
   ) {
@@ -92,6 +92,10 @@ export class SimulatedPort implements Port {
 
   multicast(bytes: Uint8Array): void {
     if (this.#open) this.#network.multicast(this, bytes);
+  }
+
+  rejoin(): void {
+    if (this.#open) this.#network.rejoin(this.host.name);
   }
 
   unicast(bytes: Uint8Array, to: Endpoint): void {

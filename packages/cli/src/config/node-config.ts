@@ -119,6 +119,7 @@ function toOptions(said: z.output<typeof nodeSchema>, files: Files): NodeOptions
       ownPort: group.port,
       multicastTtl: group.ttl,
       segmentBytes: group.segment === 'auto' ? segmentBytes(files.address) : group.segment,
+      transport: group.transport,
       mdns: group.mdns,
       members: group.members,
     },

@@ -66,6 +66,7 @@ export const nodeSchema = z.strictObject({
     port: count(0, 65_535).prefault(0),
     ttl: count(0, 255).prefault(1),
     segment: sizeOrAuto('512B', '60KiB').prefault('auto'),
+    transport: choice('auto', 'multicast', 'unicast').prefault('auto'),
     mdns: yesNo().prefault(true),
     members: list(memberEndpoint()),
   }),

@@ -1,0 +1,93 @@
+/**
+ * By which ways a member is heard, and by which it wants to be reached (PROTOCOL.md, "Transports").
+ * Switches that watch memberships forget them after minutes, and clouds carry no multicast at all,
+ * so multicast may stop, or never come, while unicast passes.
+ */
+import type { Channel } from '@argyle/host';
+
+/** Heartbeats come by multicast every 250 ms: three of them in a row did not. */
+export const MULTICAST_LATELY_MS = 800;
+/** By unicast they come in turn, each member's at least every 2 s. */
+const UNICAST_LATELY_MS = 5_000;
+/** Heard by unicast alone for so long: the group is joined anew… */
+const REJOIN_MS = 1_000;
+/** …and when that has not helped by then, unicast is asked for. */
+const ASK_MS = 1_500;
+/** Multicast must come without a pause for so long before unicast is given up… */
+const STEADY_MS = 3_000;
+/** …doubled each time that it then stops again sooner than this, up to the most. */
+const CALM_MS = 60_000;
+const STEADY_MAX_MS = 48_000;
+
+/** What a heartbeat says of how its sender hears the one it names. */
+export interface Heard {
+  readonly multicast: boolean;
+  readonly unicast: boolean;
+  /** Multicast does not come: send by unicast. */
+  readonly wantsUnicast: boolean;
+}
+
+export const UNHEARD: Heard = { multicast: false, unicast: false, wantsUnicast: false };
+
+/** One member as another hears it. Whoever is first heard by multicast is reached so at once. */
+export class Hearing {
+  #multicastAt = -Infinity;
+  #unicastAt = -Infinity;
+  /** Since when multicast has come without a pause. */
+  #steadyFrom = -Infinity;
+  #wantsUnicast = true;
+  #steadyMs = 0;
+  #returnedAt = -Infinity;
+
+  handle(channel: Channel, now: number): void {
+    if (channel === 'own') {
+      this.#unicastAt = now;
+      return;
+    }
+    if (now - this.#multicastAt > MULTICAST_LATELY_MS) this.#steadyFrom = now;
+    this.#multicastAt = now;
+    if (this.#steadyMs > 0) return;
+    this.#steadyMs = STEADY_MS;
+    this.#wantsUnicast = false;
+  }
+
+  heard(now: number): Heard {
+    return {
+      multicast: now - this.#multicastAt <= MULTICAST_LATELY_MS,
+      unicast: now - this.#unicastAt <= UNICAST_LATELY_MS,
+      wantsUnicast: this.#wantsUnicast,
+    };
+  }
+
+  /** It came by multicast once, and has come by unicast alone for so long that joining may help. */
+  muted(now: number): boolean {
+    return this.#unicastAloneMs(now) >= REJOIN_MS;
+  }
+
+  /** Decides anew how to be reached; true when that has changed. */
+  review(now: number): boolean {
+    if (this.#wantsUnicast) {
+      const came = now - this.#multicastAt <= MULTICAST_LATELY_MS;
+      if (!came || now - this.#steadyFrom < this.#steadyMs) return false;
+      this.#wantsUnicast = false;
+      this.#returnedAt = now;
+      return true;
+    }
+    if (this.#unicastAloneMs(now) < ASK_MS) return false;
+    const again = now - this.#returnedAt < CALM_MS;
+    this.#wantsUnicast = true;
+    this.#steadyMs = again ? Math.min(STEADY_MAX_MS, 2 * this.#steadyMs) : STEADY_MS;
+    return true;
+  }
+
+  /** This member did not run for a while: that nothing came proves nothing. */
+  forgive(stalledMs: number): void {
+    this.#multicastAt += stalledMs;
+    this.#unicastAt += stalledMs;
+  }
+
+  #unicastAloneMs(now: number): number {
+    const alone = this.#steadyMs > 0 && this.#unicastAt > this.#multicastAt;
+    return alone ? now - this.#multicastAt : 0;
+  }
+}
