@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Hearing } from './hearing-table.ts';
 
 /** What a process says of itself at its admin endpoint. */
 export type Inspection =
@@ -19,6 +20,8 @@ interface NodeView {
   readonly lag: number;
   readonly records: number;
   readonly digest: string;
+  /** Its view's other members, and by which ways it and they hear each other. */
+  readonly others: Hearing['others'];
 }
 
 interface ClientView {
@@ -39,9 +42,10 @@ export type ClientUdp = z.output<typeof clientUdp>;
 const ANSWER_MS = 3_000;
 
 const readiness = z.object({ ready: z.boolean(), reason: z.string() });
+const ways = z.array(z.enum(['multicast', 'unicast']));
 const nodeCluster = z.object({
   self: z.object({ name: z.string() }),
-  members: z.array(z.object({ lag: z.number() })),
+  members: z.array(z.object({ lag: z.number(), name: z.string(), heardBy: ways, hearsUsBy: ways })),
 });
 const nodeCache = z.object({ records: z.number(), digest: z.string() });
 const clientNode = z.object({
@@ -86,6 +90,7 @@ export async function inspect(url: string): Promise<Inspection> {
       name: self.name,
       members: members.length + 1,
       lag: Math.max(0, ...members.map(({ lag }) => lag)),
+      others: members.map(({ name, heardBy, hearsUsBy }) => ({ name, heardBy, hearsUsBy })),
       ...cache,
     };
   } catch (error) {

@@ -52,6 +52,8 @@ t.test('up, kill, up again, grow, down, and another cluster beside it', async (t
   t.match(first.out, `curl --socks5-hostname 127.0.0.1:${CLIENT_PORT}`);
   const status = await script('argyle', 'status');
   t.equal(status.code, 0, status.err);
+  t.match(status.out, /^hears +node-1 +node-2$/m);
+  t.match(status.out, /^node-2 +(?:multicast|both) +-$/m);
 
   const again = await script('up', '2');
   t.equal(again.code, 0);

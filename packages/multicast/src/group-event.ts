@@ -1,5 +1,6 @@
 import type { Endpoint } from '@argyle/host';
 import type { DropReason } from './counters.ts';
+import type { Way } from './hearing.ts';
 import type { LinkEvent } from './links.ts';
 import type { ExclusionReason } from './membership.ts';
 import type { WriteOutcome } from './outbound.ts';
@@ -19,7 +20,7 @@ export type GroupEvent =
   /** A segment was dropped, told once for each source and reason. */
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
   /** This member hears that one so, lastingly, and wants to be reached so. */
-  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: 'multicast' | 'unicast' }
+  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }
   /** Members are heard by unicast alone: the group was joined anew, in case a switch forgot it. */
   | { readonly kind: 'rejoined' }
   | { readonly kind: 'link'; readonly event: LinkEvent };

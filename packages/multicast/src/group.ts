@@ -16,6 +16,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { Inbound } from './inbound.ts';
 import { Keyring, type OpenedSegment } from './keyring.ts';
 import { Links } from './links.ts';
+import type { Way } from './hearing.ts';
 import { Listening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { EXCLUSION_MS, type GroupOptions, STALL_MS, WRITE_TIMEOUT_MS } from './options.ts';
@@ -82,6 +83,10 @@ export class Group implements Machine<GroupEvent> {
     return this.#links;
   }
 
+  get listening(): Pick<Listening, 'rejoins'> {
+    return this.#listening;
+  }
+
   get uptimeMs(): number {
     return this.#lastAt - this.#startedAt;
   }
@@ -114,6 +119,11 @@ export class Group implements Machine<GroupEvent> {
   /** Can a link message be sent to that member now? */
   linked(incarnation: string): boolean {
     return this.#links.has(incarnation);
+  }
+
+  /** By which way that member is reached now. */
+  wayTo(member: Peer): Way {
+    return this.#transmitter.wayTo(member);
   }
 
   /** A ticket, ended by an event; undefined when the queue is full or the message too large. */

@@ -19,6 +19,9 @@ const STEADY_MS = 3_000;
 const CALM_MS = 60_000;
 const STEADY_MAX_MS = 48_000;
 
+/** How a datagram comes to one member: to the group's address, or to its own. */
+export type Way = 'multicast' | 'unicast';
+
 /** What a heartbeat says of how its sender hears the one it names. */
 export interface Heard {
   readonly multicast: boolean;
@@ -28,6 +31,13 @@ export interface Heard {
 }
 
 export const UNHEARD: Heard = { multicast: false, unicast: false, wantsUnicast: false };
+
+export function waysOf({ multicast, unicast }: Heard): readonly Way[] {
+  return [
+    ...(multicast ? (['multicast'] as const) : []),
+    ...(unicast ? (['unicast'] as const) : []),
+  ];
+}
 
 /** One member as another hears it. Whoever is first heard by multicast is reached so at once. */
 export class Hearing {

@@ -5,6 +5,8 @@ export { EXCLUSION_MS, HEARTBEAT_MS, WRITE_TIMEOUT_MS } from './options.ts';
 export { CLUSTER_KEY_BYTES, Keyring } from './keyring.ts';
 export type { OpenRefusal } from './keyring.ts';
 export type { DropReason } from './counters.ts';
+export { waysOf } from './hearing.ts';
+export type { Way } from './hearing.ts';
 export type { ExclusionReason } from './membership.ts';
 export type { LinkEvent, LinkRefusal } from './links.ts';
 export { LINK_MESSAGE_BYTES_MAX } from './links.ts';

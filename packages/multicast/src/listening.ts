@@ -9,6 +9,8 @@ const DEAF_MS = 1_000;
 export class Listening {
   /** How it hears itself. */
   own = new Hearing();
+  /** How often the group was joined anew. */
+  rejoins = 0;
   #rejoinedAt = -Infinity;
 
   /** Those whose way has changed, and whether the group is to be joined anew. */
@@ -17,7 +19,10 @@ export class Listening {
     const muted = members.some(({ hearing }) => hearing.muted(now));
     const deaf = uptimeMs > DEAF_MS && !this.own.heard(now).multicast;
     const rejoin = (muted || deaf) && now - this.#rejoinedAt > REJOIN_SPACING_MS;
-    if (rejoin) this.#rejoinedAt = now;
+    if (rejoin) {
+      this.rejoins += 1;
+      this.#rejoinedAt = now;
+    }
     return { changed, rejoin };
   }
 }

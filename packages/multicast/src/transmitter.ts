@@ -1,5 +1,6 @@
 import type { Endpoint, Output } from '@argyle/host';
 import type { Counters } from './counters.ts';
+import type { Way } from './hearing.ts';
 import type { Keyring } from './keyring.ts';
 import type { Transport } from './options.ts';
 import type { Peer } from './peer.ts';
@@ -27,7 +28,7 @@ export class Transmitter {
   }
 
   /** By which way that member is reached: as configured, or as it asks. */
-  wayTo(member: Peer): 'multicast' | 'unicast' {
+  wayTo(member: Peer): Way {
     if (this.transport !== 'auto') return this.transport;
     return member.hearsUs.wantsUnicast ? 'unicast' : 'multicast';
   }

@@ -49,7 +49,8 @@ export function nodeMetrics({
 }
 
 function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
-  const { segments, dropped, links, linksRefused, unsent, unfound, repairs, ownLost } = counters;
+  const { segments, dropped, links, linksRefused, rejoins, unsent, unfound, repairs, ownLost } =
+    counters;
   const { exchanges, writes, unstored } = counters;
   return [
     gauge('group_members', 'Members of the view, this one included.', members.length + 1),
@@ -76,6 +77,15 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
       "Connections to the member's own port that became no link, by why.",
       linksRefused.map(({ reason, count }) => ({ labels: { reason }, value: count })),
     ),
+    gauges('group_members_heard', 'Other members heard lately, by way.', {
+      multicast: members.filter(({ heardBy }) => heardBy.includes('multicast')).length,
+      unicast: members.filter(({ heardBy }) => heardBy.includes('unicast')).length,
+    }),
+    gauges('group_members_reached', 'Other members, by the way that our segments take to them.', {
+      multicast: members.filter(({ reachedBy }) => reachedBy === 'multicast').length,
+      unicast: members.filter(({ reachedBy }) => reachedBy === 'unicast').length,
+    }),
+    only('group_rejoins_total', 'Times that the multicast group was joined anew.', rejoins),
     only('group_unsent_total', 'Datagrams that the system refused to send.', unsent),
     counter(
       'group_discovery_failures_total',
@@ -105,6 +115,11 @@ function cacheMetrics({ cache }: ReplicaStatus): readonly MetricFamily[] {
 
 function counter(name: string, help: string, values: readonly MetricValue[]): MetricFamily {
   return { name, help, type: 'counter', values };
+}
+
+function gauges(name: string, help: string, byWay: Readonly<Record<string, number>>): MetricFamily {
+  const values = Object.entries(byWay).map(([way, value]) => ({ labels: { way }, value }));
+  return { name, help, type: 'gauge', values };
 }
 
 function only(name: string, help: string, value: number): MetricFamily {

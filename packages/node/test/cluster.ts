@@ -41,6 +41,7 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
         ...{
           links: 0,
           linksRefused: [],
+          rejoins: 0,
           unsent: 0,
           repairs: 0,
           ownLost: 0,

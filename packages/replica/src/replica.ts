@@ -8,6 +8,7 @@ import {
   type GroupOptions,
   type LinkEvent,
   type Peer,
+  type Way,
   type WriteOutcome,
 } from '@argyle/multicast';
 import type { NewRecord } from './api.ts';
@@ -37,7 +38,7 @@ export type ReplicaEvent =
   | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
   | { readonly kind: 'restarted'; readonly reason: string }
   | { readonly kind: 'refused'; readonly by: Endpoint }
-  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: 'multicast' | 'unicast' }
+  | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }
   | { readonly kind: 'rejoined' }
   | { readonly kind: 'dropped'; readonly reason: DropReason | 'message'; readonly from: Endpoint };
 

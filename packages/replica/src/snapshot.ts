@@ -1,5 +1,5 @@
 import type { Endpoint } from '@argyle/host';
-import type { Peer, SegmentKindName } from '@argyle/multicast';
+import { type Peer, type SegmentKindName, waysOf } from '@argyle/multicast';
 import type { FinderFailures } from './finders.ts';
 import { stateOfNote } from './note.ts';
 import type { Replica } from './replica.ts';
@@ -55,6 +55,9 @@ function memberStatus(replica: Replica, peer: Peer, now: number): MemberStatus {
     endpoint: `${peer.endpoint.address}:${peer.endpoint.port}`,
     heardMsAgo: Math.max(0, Math.round(now - peer.heardAt)),
     clockSkewMs: Math.round(peer.skewMs),
+    heardBy: waysOf(peer.hearing.heard(now)),
+    hearsUsBy: waysOf(peer.hearsUs),
+    reachedBy: replica.group.wayTo(peer),
     received: receiver?.received ?? 0,
     applied,
     lag: outbound.sequence - applied,
@@ -62,7 +65,7 @@ function memberStatus(replica: Replica, peer: Peer, now: number): MemberStatus {
 }
 
 function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
-  const { counters, links, outbound } = replica.group;
+  const { counters, links, listening, outbound } = replica.group;
   const kinds = Object.keys(counters.sent) as SegmentKindName[];
   return {
     segments: kinds.flatMap((kind) => [
@@ -72,6 +75,7 @@ function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
     dropped: [...counters.dropped].map(([reason, count]) => ({ reason, count })),
     links: links.size,
     linksRefused: [...links.refused].map(([reason, count]) => ({ reason, count })),
+    rejoins: listening.rejoins,
     unsent: context.unsent,
     unfound: [
       { way: 'dns', count: context.unfound.dns },

@@ -1,3 +1,5 @@
+import type { Way } from '@argyle/multicast';
+
 /** What operators may see of a member: plain values, no secret among them. */
 export interface ReplicaStatus {
   readonly self: SelfStatus;
@@ -36,6 +38,11 @@ export interface MemberStatus {
   readonly heardMsAgo: number;
   /** Its wall clock minus ours. */
   readonly clockSkewMs: number;
+  /** The ways by which it was heard lately, and by which it says that it hears us. */
+  readonly heardBy: readonly Way[];
+  readonly hearsUsBy: readonly Way[];
+  /** The way by which our segments go to it. */
+  readonly reachedBy: Way;
   /** Positions in *our* stream that it has acknowledged. */
   readonly received: number;
   readonly applied: number;
@@ -59,6 +66,8 @@ export interface GroupCounters {
   readonly links: number;
   /** Connections to the own port that became no link. */
   readonly linksRefused: readonly { reason: string; count: number }[];
+  /** How often the multicast group was joined anew. */
+  readonly rejoins: number;
   /** Datagrams that the system refused to send. */
   readonly unsent: number;
   /** Questions for members that had no answer. */

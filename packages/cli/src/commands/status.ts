@@ -1,5 +1,6 @@
 import { formatEndpoint } from '../config/address.ts';
 import { CliError } from '../exit-code.ts';
+import { hearingTable } from '../hearing-table.ts';
 import { clientAddresses, nodeAddresses } from '../home-addresses.ts';
 import { Home, nodeName } from '../home.ts';
 import { inspect, type ClientUdp, type Inspection } from '../inspection.ts';
@@ -109,7 +110,9 @@ function shown(findings: readonly Finding[]): string {
   const datagrams = findings.flatMap((finding) =>
     finding.kind === 'client' ? told(finding.label, finding.udp, findings) : [],
   );
-  return [table(head, rows), ...reasons, ...datagrams, ...elsewhere(findings)].join('\n');
+  const hearing = hearingTable(findings.filter((finding) => finding.kind === 'node'));
+  const heard = hearing === '' ? [] : [hearing];
+  return [table(head, rows), ...heard, ...reasons, ...datagrams, ...elsewhere(findings)].join('\n');
 }
 
 /** Which ways a client's associations of UDP go; nothing of a client that has none. */
