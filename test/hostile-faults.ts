@@ -13,7 +13,10 @@ export const DEEDS = [
   'cut',
   'skew',
 ] as const;
-export type Deed = (typeof DEEDS)[number] | 'leave';
+export type Deed = (typeof DEEDS)[number] | 'leave' | 'cut multicast' | 'forget';
+
+/** `mixed`: every second member takes no part in multicast. */
+export type Transports = 'auto' | 'unicast' | 'mixed';
 
 /** The faults of one seed: each has about half of all there are. */
 export interface Faults {
@@ -22,6 +25,7 @@ export interface Faults {
   /** Of the members in turn. */
   readonly limits: readonly HostLimits[];
   readonly deeds: ReadonlySet<Deed>;
+  readonly transports: Transports;
   /** Loss that stays when all else is healed. */
   readonly lastingLoss: number;
 }
@@ -49,7 +53,10 @@ export function drawFaults(random: Random, later: Random, members?: number): Fau
     lastingLoss: maybe(0.2),
   };
   if (later.chance(0.3)) faults.deeds.add('leave');
-  return faults;
+  if (later.chance(0.4)) faults.deeds.add('cut multicast');
+  if (later.chance(0.3)) faults.deeds.add('forget');
+  const transports = later.chance(0.2) ? later.pick(['unicast', 'mixed'] as const) : 'auto';
+  return { ...faults, transports };
 }
 
 /** Every second host is slow somewhere. */
@@ -68,7 +75,8 @@ function drawLimits(random: Random): HostLimits {
 }
 
 /** As one line of a report. */
-export function describeFaults({ members, network, limits, deeds, lastingLoss }: Faults): string {
+export function describeFaults(drawn: Faults): string {
+  const { members, network, limits, deeds, transports, lastingLoss } = drawn;
   const round = (value: number) => Number(value.toPrecision(3));
   const faults = Object.entries({ ...network, lastingLoss }).map(
     ([name, value]) => `${name} ${round(value)}`,
@@ -76,5 +84,7 @@ export function describeFaults({ members, network, limits, deeds, lastingLoss }:
   const limited = limits.flatMap((limit, index) =>
     limit === UNLIMITED ? [] : `member ${index + 1}: ${Object.values(limit).map(round).join(' ')}`,
   );
-  return [`${members} members`, ...faults, [...deeds].join(' + '), ...limited].join('; ');
+  return [`${members} members`, transports, ...faults, [...deeds].join(' + '), ...limited].join(
+    '; ',
+  );
 }

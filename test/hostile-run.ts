@@ -40,6 +40,7 @@ export function hostileRun({ seed, members }: RunOptions): RunResult {
   const faults = drawFaults(random, new Random(seed ^ 0x1a7e), members);
   const names = Array.from({ length: faults.members }, nameOf);
   const cluster = new SimulatedCluster({ seed, faults: faults.network });
+  prepareTransports(cluster, faults, names);
   names.forEach((name, index) => {
     cluster.simulator.host(name).limits = faults.limits[index] ?? UNLIMITED;
     cluster.start(name);
@@ -65,6 +66,20 @@ export function hostileRun({ seed, members }: RunOptions): RunResult {
 
 function nameOf(_: unknown, index: number): string {
   return NAMES[index] ?? `member ${index + 1}`;
+}
+
+/** Where some have no multicast, all are told where the others are. */
+function prepareTransports(
+  cluster: SimulatedCluster,
+  { transports }: Faults,
+  names: readonly string[],
+): void {
+  if (transports === 'auto') return;
+  cluster.tellEndpoints(names);
+  names.forEach((name, index) => {
+    if (transports === 'unicast' || index % 2 === 1) cluster.transports.set(name, 'unicast');
+  });
+  cluster.rare.count(transports === 'unicast' ? 'no multicast' : 'multicast for some');
 }
 
 function heal(cluster: SimulatedCluster, { lastingLoss }: Faults, random: Random): void {
@@ -109,6 +124,8 @@ function act(cluster: SimulatedCluster, deeds: ReadonlySet<Deed>, random: Random
     [1, 'skew', () => cluster.skewClock(name, random.below(2 * SKEW_MS) - SKEW_MS)],
     [7, undefined, () => cluster.heal()],
     [2, 'leave', () => cluster.leave(name)],
+    [2, 'cut multicast', () => cluster.cutMulticast(name, random.pick(cluster.names))],
+    [1, 'forget', () => cluster.forget(name)],
   ];
   const possible = acts.filter(([, deed]) => deed === undefined || deeds.has(deed));
   let left = random.uniform() * possible.reduce((sum, [share]) => sum + share, 0);

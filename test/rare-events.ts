@@ -28,7 +28,7 @@ export const RARE = [
   'own copy unread',
   'last segment lost',
   'segment lost for all',
-  'repair lost',
+  'repair or copy lost',
   'acknowledgement lost',
   'heartbeat lost',
   'lost: cut',
@@ -48,8 +48,17 @@ export const RARE = [
   'stood still, not too long',
   'clock skewed',
   'purge while partitioned',
+  'multicast cut',
+  'forgotten',
+  'rejoined',
+  'heard: unicast',
+  'heard: multicast',
+  'no multicast',
+  'multicast for some',
 ] as const;
 export type RareEvent = (typeof RARE)[number];
+
+const TOLD: ReadonlySet<string> = new Set(['refused', 'restarted', 'rejoined']);
 
 /** Counts what happens in a simulated cluster that has to have happened. */
 export class RareEvents {
@@ -79,7 +88,8 @@ export class RareEvents {
       this.#goneAt.set(life, now);
     } else if (event.kind === 'exchanged') {
       this.count(event.result.failure === undefined ? 'exchanged' : 'exchange failed');
-    } else if (event.kind === 'refused' || event.kind === 'restarted') this.count(event.kind);
+    } else if (event.kind === 'heard') this.count(`heard: ${event.by}`);
+    else if (TOLD.has(event.kind)) this.count(event.kind);
   }
 
   step(life: Life): void {
@@ -145,7 +155,7 @@ export class RareEvents {
     else if (kind === SegmentKind.heartbeat && !own) this.count('heartbeat lost');
     if (kind !== SegmentKind.data) return;
     if (own) this.count(cause === 'unread' ? 'own copy unread' : 'own copy lost');
-    else if (channel === 'own') this.count('repair lost');
+    else if (channel === 'own') this.count('repair or copy lost');
     else this.#handleDataLoss(bytes, from);
   }
 

@@ -1,6 +1,6 @@
 import { Cache } from '@argyle/cache';
-import { Driver } from '@argyle/host';
-import { EXCLUSION_MS } from '@argyle/multicast';
+import { Driver, type Endpoint } from '@argyle/host';
+import { EXCLUSION_MS, type Transport } from '@argyle/multicast';
 import { Replica, type ReplicaEvent } from '@argyle/replica';
 import { type NetworkFaults, type SimulatedHost, Simulator } from '@argyle/simulator';
 import { Checker } from './checker.ts';
@@ -41,6 +41,10 @@ export class SimulatedCluster {
   readonly #capacityBytes: number;
 
   readonly #plant: (replica: Replica) => void;
+  /** By host; `auto` for those that are not named. */
+  readonly transports = new Map<string, Transport>();
+  /** Where members may be, told to those that start from now on. */
+  endpoints: readonly Endpoint[] = [];
 
   constructor(options: {
     seed: number;
@@ -60,6 +64,7 @@ export class SimulatedCluster {
   /** On the host of that name; `memberName` where another host bears the member's name as well. */
   start(name: string, memberName = name): Life {
     const host = this.simulator.host(name);
+    const transport = this.transports.get(name) ?? 'auto';
     const random = (sizeBytes: number) => host.random(sizeBytes);
     const replica = new Replica(
       (digestKey) =>
@@ -71,8 +76,8 @@ export class SimulatedCluster {
           tombstoneSkewMs: TOMBSTONE_SKEW_MS,
         }),
       {
-        ...{ name: memberName, clusterKey: this.#clusterKey, random, members: [] },
-        ...{ segmentBytes: 1400, transport: 'auto' },
+        ...{ name: memberName, clusterKey: this.#clusterKey, random, segmentBytes: 1400 },
+        ...{ members: this.endpoints, transport },
       },
     );
     const log: string[] = [];
@@ -107,7 +112,7 @@ export class SimulatedCluster {
     if (!this.names.includes(name)) this.names.push(name);
     this.lives.set(name, life);
     driver.start({
-      group: GROUP,
+      group: transport === 'unicast' ? undefined : GROUP,
       interfaceAddress: host.address,
       ownPort: OWN_PORT,
       linkKey: replica.group.keyring.linkKey,
@@ -159,6 +164,24 @@ export class SimulatedCluster {
   cut(from: string, to: string): void {
     this.simulator.network.cut(from, to);
     this.rare.count('cut one way');
+  }
+
+  cutMulticast(from: string, to: string): void {
+    this.simulator.network.cutMulticast(from, to);
+    this.rare.count('multicast cut');
+  }
+
+  /** The switch does not know that it is in the group, until it joins anew. */
+  forget(name: string): void {
+    this.simulator.network.forget(name);
+    this.rare.count('forgotten');
+  }
+
+  /** From now on members are told where others may be, as by DNS. */
+  tellEndpoints(names: readonly string[]): void {
+    this.endpoints = names.map((name) => {
+      return { address: this.simulator.host(name).address, port: OWN_PORT };
+    });
   }
 
   skewClock(name: string, skewMs: number): void {

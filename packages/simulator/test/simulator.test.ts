@@ -87,3 +87,42 @@ t.test('a crashed host’s timers never fire, and a paused one’s fire when it 
   t.same(fired, ['at 100']);
   t.end();
 });
+
+t.test('a forgotten host hears unicast and itself alone, until it joins the group anew', (t) => {
+  const simulator = new Simulator({ seed: 1 });
+  const heard: string[] = [];
+  const [alpha, bravo] = ['alpha', 'bravo'].map((name) => {
+    const host = simulator.host(name);
+    return host.openPort(
+      {
+        ...{ group: { address: '239.192.0.9', port: 13_080 }, interfaceAddress: host.address },
+        ...{ ownPort: 13_081, linkKey: new Uint8Array(32), multicastTtl: 1 },
+      },
+      {
+        opened: () => undefined,
+        failed: (error) => t.fail(error.message),
+        unsent: (error) => t.fail(error.message),
+        datagram: (bytes, _from, channel) => heard.push(`${name} ${channel} ${bytes[0]}`),
+        link: () => undefined,
+      },
+    );
+  });
+  simulator.run(1);
+  const told = () => {
+    simulator.run(10);
+    return heard.splice(0).sort();
+  };
+  simulator.network.forget('bravo');
+  alpha!.multicast(Uint8Array.of(1));
+  alpha!.unicast(Uint8Array.of(2), { address: simulator.host('bravo').address, port: 13_081 });
+  bravo!.multicast(Uint8Array.of(3));
+  t.same(told(), ['alpha group 1', 'alpha group 3', 'bravo group 3', 'bravo own 2']);
+  bravo!.rejoin();
+  alpha!.multicast(Uint8Array.of(4));
+  t.same(told(), ['alpha group 4', 'bravo group 4']);
+  simulator.network.cutMulticast('alpha', 'bravo');
+  bravo!.rejoin();
+  alpha!.multicast(Uint8Array.of(5));
+  t.same(told(), ['alpha group 5'], 'what is cut stays cut');
+  t.end();
+});
