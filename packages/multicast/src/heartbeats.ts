@@ -9,8 +9,9 @@ import type { Transmitter } from './transmitter.ts';
 
 /** Each member gets one of so many heartbeats by unicast too: does that way work? */
 const PROBED_EVERY = 8;
-/** Strangers answered by unicast at once: who replays recordings causes no more than this. */
+/** Strangers answered by unicast at once, and how often: replayed recordings cause no more. */
 const STRANGERS_MAX = 16;
+const ANSWER_SPACING_MS = 200;
 
 /** Where this member stands when a heartbeat leaves. */
 export interface Standing {
@@ -88,10 +89,13 @@ export class Heartbeats {
     const { members, strangers } = membership;
     this.#turn = (this.#turn + 1) % PROBED_EVERY;
     const needs = (peer: Peer) => !peer.hearsUs.multicast || !peer.hearing.heard(now).multicast;
-    const wanting = [
-      ...members.filter((peer, index) => needs(peer) || index % PROBED_EVERY === this.#turn),
-      ...strangers.filter((peer) => peer.beat && needs(peer)).slice(0, STRANGERS_MAX),
-    ];
-    return [...greeted, ...wanting.map(({ endpoint }) => endpoint)];
+    const wanting = members.filter(
+      (peer, index) => needs(peer) || index % PROBED_EVERY === this.#turn,
+    );
+    const answered = strangers
+      .filter((peer) => peer.beat && needs(peer) && now - peer.answeredAt >= ANSWER_SPACING_MS)
+      .slice(0, STRANGERS_MAX);
+    for (const peer of answered) peer.answeredAt = now;
+    return [...greeted, ...[...wanting, ...answered].map(({ endpoint }) => endpoint)];
   }
 }

@@ -31,8 +31,6 @@ export const HEARTBEAT_SPACING_MS = 15;
  * paused virtual machine loses its place. Longer: writers wait longer for a frozen host.
  */
 export const EXCLUSION_MS = 3_000;
-/** Joining the group anew does not help more often than this. */
-export const REJOIN_SPACING_MS = 30_000;
 /** A member that did not run for this long makes allowance: others were not silent, it was deaf. */
 export const STALL_MS = 500;
 /** A write that not all applied by then fails at its caller; it stays under way. */

@@ -30,6 +30,8 @@ export class Peer {
   heardAt: number;
   /** By which ways it is heard. */
   readonly hearing = new Hearing();
+  /** When a heartbeat last went to it by unicast, as to a stranger. */
+  answeredAt = -Infinity;
   /** How it says it hears us. */
   hearsUs: Heard = UNHEARD;
   /** When a heartbeat last named us. */

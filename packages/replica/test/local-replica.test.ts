@@ -73,3 +73,23 @@ t.test('a name without an answer is counted, logged once, and ends nothing', asy
   t.same(replica.status().counters.unfound[0], { way: 'dns', count: 1 });
   await replica.close();
 });
+
+t.test('without multicast two replicas that know of each other write to each other', async (t) => {
+  const members = [24_811, 24_812].map((port) => ({ address: '127.0.0.1', port }));
+  const replicas = members.map(({ port }, index) => {
+    const group = { ...options.group, ownPort: port, transport: 'unicast' as const, members };
+    return new LocalReplica({ ...options, name: `member-${index}`, group });
+  });
+  await Promise.all(replicas.map((replica) => replica.start()));
+  const [alpha, bravo] = replicas;
+  const together = () =>
+    replicas.every((replica) => replica.ready && replica.status().members.length === 1);
+  while (!together()) await new Promise((resolve) => setImmediate(resolve));
+  const expiresAt = Date.now() + 60_000;
+  t.same(await alpha?.add(1, Buffer.from('key'), Buffer.from('value'), expiresAt), { members: 1 });
+  t.equal(Buffer.from(bravo?.get(1, Buffer.from('key'))?.value ?? []).toString(), 'value');
+  const [member] = alpha?.status().members ?? [];
+  t.match(member, { heardBy: ['unicast'], hearsUsBy: ['unicast'], reachedBy: 'unicast' });
+  t.equal(alpha?.status().counters.ownLost, 0);
+  await Promise.all(replicas.map((replica) => replica.close()));
+});
