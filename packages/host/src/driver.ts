@@ -104,6 +104,7 @@ export class Driver<Event> {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
     this.#flushing = true;
+    if (this.#port) this.#machine.handleBacklog?.(this.#port.waitingBytes, this.#host.now());
     const drained = this.#carryOutBatch();
     this.#flushing = false;
     if (this.#closed) return;

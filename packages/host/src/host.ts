@@ -45,6 +45,8 @@ export interface PortHandlers {
 }
 
 export interface Port {
+  /** Of datagrams that wait in this process, because the system's own buffer is full. */
+  readonly waitingBytes: number;
   multicast(bytes: Uint8Array): void;
   /** Leaves the group and joins it at once, which tells the switches on the way again. */
   rejoin(): void;

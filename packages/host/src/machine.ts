@@ -62,6 +62,11 @@ export interface Machine<Event> {
   handleDatagram(bytes: Uint8Array, from: Endpoint, channel: Channel, now: number): void;
   handleLink(input: LinkInput, now: number): void;
   handleDeadline(now: number): void;
+  /**
+   * Before outputs are polled: bytes of datagrams that the system has not taken yet, because its
+   * own line is slower than the machine.
+   */
+  handleBacklog?(waitingBytes: number, now: number): void;
   pollOutput(now: number): Output | undefined;
   pollEvent(now: number): Event | undefined;
 }

@@ -35,6 +35,10 @@ export class SystemPort implements Port {
     });
   }
 
+  get waitingBytes(): number {
+    return this.#closed ? 0 : this.#own.getSendQueueSize();
+  }
+
   multicast(bytes: Uint8Array): void {
     const { group } = this.#options;
     if (this.#closed || !group) return;

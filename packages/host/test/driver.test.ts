@@ -12,6 +12,7 @@ class ManualHost implements Host {
   /** What is to happen when the present turn has ended. */
   turns: (() => void)[] = [];
   readonly sent: string[] = [];
+  readonly port = { waitingBytes: 0 };
 
   now(): number {
     return this.time;
@@ -40,7 +41,7 @@ class ManualHost implements Host {
   openPort(_options: unknown, handlers: PortHandlers) {
     this.handlers = handlers;
     const name = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-    return {
+    return Object.assign(this.port, {
       multicast: (bytes: Uint8Array) => void this.sent.push(`multicast ${name(bytes)}`),
       rejoin: () => void this.sent.push('rejoin'),
       unicast: (bytes: Uint8Array) => void this.sent.push(`unicast ${name(bytes)}`),
@@ -51,7 +52,7 @@ class ManualHost implements Host {
       },
       closeLink: (link: number) => void this.sent.push(`close ${link}`),
       close: (closed?: () => void) => closed?.(),
-    };
+    });
   }
 
   endTurn(): void {
@@ -85,6 +86,10 @@ class Recorder implements Machine<string> {
 
   handleLink(input: { kind: string }): void {
     this.seen.push(`link ${input.kind}`);
+  }
+
+  handleBacklog(waitingBytes: number): void {
+    if (waitingBytes > 0) this.seen.push(`backlog ${waitingBytes}`);
   }
 
   handleDeadline(now: number): void {
@@ -193,6 +198,16 @@ t.test('a timer that fires early does not make the machine’s deadline come', (
   host.endTurn();
   t.same(machine.seen, ['clock 1000000']);
   t.ok(host.timer, 'it is armed again');
+  t.end();
+});
+
+t.test('a machine is told what the system has not taken, before it may send more', (t) => {
+  const { host, driver, machine } = driven();
+  host.port.waitingBytes = 1_400;
+  driver.run(() => void machine.outputs.push(multicast('more')));
+  t.same(machine.seen, ['clock 1000000']);
+  host.endTurn();
+  t.same(machine.seen, ['clock 1000000', 'backlog 1400']);
   t.end();
 });
 

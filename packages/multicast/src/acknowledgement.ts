@@ -8,6 +8,8 @@
  * |                       received up to (64)                     |
  * +---------------------------------------------------------------+
  * |                       applied up to (64)                      |
+ * +---------------------------------------------------------------+
+ * |                         newest seen (64)                      |
  * +---------------+-----------------------------------------------+
  * |  gaps (8)     |  gaps: { first (64), count (16) } ...
  * +---------------+-----------------------------------------------+
@@ -15,7 +17,7 @@
 import { readCount, writeCount } from '@argyle/host';
 import { INCARNATION_BYTES } from './segment.ts';
 
-const FIXED_BYTES = INCARNATION_BYTES + 17;
+const FIXED_BYTES = INCARNATION_BYTES + 25;
 const GAP_BYTES = 10;
 export const GAPS_MAX = 32;
 export const GAP_COUNT_MAX = 1024;
@@ -30,6 +32,8 @@ export interface Acknowledgement {
   readonly incarnation: string;
   readonly received: number;
   readonly applied: number;
+  /** The highest sequence that has come, whatever is missing below it. */
+  readonly newest: number;
   readonly gaps: readonly Gap[];
 }
 
@@ -38,6 +42,7 @@ export function encodeAcknowledgement(ack: Acknowledgement): Buffer {
   body.write(ack.incarnation, 0, 'hex');
   writeCount(body, ack.received, INCARNATION_BYTES);
   writeCount(body, ack.applied, INCARNATION_BYTES + 8);
+  writeCount(body, ack.newest, INCARNATION_BYTES + 16);
   body[FIXED_BYTES - 1] = ack.gaps.length;
   ack.gaps.forEach((gap, index) => {
     writeCount(body, gap.first, FIXED_BYTES + index * GAP_BYTES);
@@ -58,6 +63,7 @@ export function decodeAcknowledgement(body: Buffer): Acknowledgement | undefined
     incarnation: body.toString('hex', 0, INCARNATION_BYTES),
     received: readCount(body, INCARNATION_BYTES),
     applied: readCount(body, INCARNATION_BYTES + 8),
+    newest: readCount(body, INCARNATION_BYTES + 16),
     gaps,
   };
 }

@@ -4,7 +4,6 @@ import {
   type LinkInput,
   type Machine,
   type Output,
-  ReplayWindow,
 } from '@argyle/host';
 import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts';
 import { Counters, type DropReason } from './counters.ts';
@@ -20,7 +19,7 @@ import type { Way } from './hearing.ts';
 import { Listening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { EXCLUSION_MS, type GroupOptions, STALL_MS, WRITE_TIMEOUT_MS } from './options.ts';
-import { Outbound } from './outbound.ts';
+import { Outbound, type OutboundState } from './outbound.ts';
 import type { Peer } from './peer.ts';
 import { INCARNATION_BYTES, kindName, SegmentKind } from './segment.ts';
 import { Transmitter } from './transmitter.ts';
@@ -45,8 +44,6 @@ export class Group implements Machine<GroupEvent> {
   readonly #expected = new ExpectedEndpoints();
   /** Is, was, or may be a member there? */
   readonly #expects = (from: Endpoint) => this.#expected.has(from) || this.#membership.knows(from);
-  /** Own packets that came back. */
-  #returned = new ReplayWindow();
   readonly #listening = new Listening();
   readonly #events: GroupEvent[] = [];
 
@@ -56,6 +53,7 @@ export class Group implements Machine<GroupEvent> {
     this.#outbound = new Outbound({
       segmentBytes: options.segmentBytes,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
+      gates: options.gates,
     });
     this.#transmitter = new Transmitter(this.keyring, this.counters, options.transport);
     this.#heartbeats = new Heartbeats(options, this.#expected, this.#transmitter);
@@ -72,10 +70,7 @@ export class Group implements Machine<GroupEvent> {
     return this.#membership.members;
   }
 
-  get outbound(): Pick<
-    Outbound,
-    'sequence' | 'acknowledged' | 'receiver' | 'repairs' | 'window' | 'queueBytes'
-  > {
+  get outbound(): OutboundState {
     return this.#outbound;
   }
 
@@ -165,6 +160,10 @@ export class Group implements Machine<GroupEvent> {
     this.#settle(now);
   }
 
+  handleBacklog(waitingBytes: number, now: number): void {
+    this.#outbound.flow.queue.handleBacklog(waitingBytes, now);
+  }
+
   handleLink(input: LinkInput, now: number): void {
     this.#awake(now);
     this.#links.handleLink(input, now);
@@ -219,13 +218,13 @@ export class Group implements Machine<GroupEvent> {
     return undefined;
   }
 
-  /** Own segments come back: the flow gate's measure. */
+  /** Own segments come back, by multicast or as loop-back copies: the first two gates' measure. */
   #handleOwn(segment: OpenedSegment, from: Endpoint, channel: Channel, now: number): void {
-    if (!this.#returned.accept(segment.packet)) return this.#drop('replayed', from);
-    this.#listening.own.handle(channel, now);
+    const first = this.#listening.handleOwn(segment.packet, channel, now);
+    if (!first) return this.#drop('replayed', from);
     if (segment.kind !== SegmentKind.data) return;
     const data = decodeData(segment.body);
-    if (data) this.#outbound.ownReturned(data.sequence);
+    if (data) this.#outbound.flow.back(data.sequence, now);
   }
 
   #handleSegment(segment: OpenedSegment, from: Endpoint, channel: Channel, now: number): void {
@@ -281,9 +280,11 @@ export class Group implements Machine<GroupEvent> {
     if (!peer.inbound) return this.#drop('not followed', from);
     const { malformed } = peer.inbound;
     const reception = peer.inbound.accept(data);
+    this.#outbound.flow.others.heard(peer.incarnation, now);
     if (peer.inbound.malformed > malformed) this.#drop('malformed', from);
     if (reception !== 'new') this.#drop(reception, from);
-    peer.owe(data.urgent || reception !== 'new', now);
+    const echo = data.echoOf !== undefined && this.#membership.own.startsWith(data.echoOf);
+    peer.owe(data.urgent || echo || reception !== 'new', now);
   }
 
   #handleAcknowledgement(segment: OpenedSegment, peer: Peer, from: Endpoint, now: number): void {
@@ -357,7 +358,7 @@ export class Group implements Machine<GroupEvent> {
   #drawIncarnation(): Membership {
     const incarnation = this.#options.random(INCARNATION_BYTES);
     this.keyring.adopt(incarnation);
-    this.#returned = new ReplayWindow();
+    this.#listening.begin();
     return new Membership({
       own: Buffer.from(incarnation).toString('hex'),
       name: this.#options.name,

@@ -24,6 +24,7 @@ export class Inbound {
   #applied: number;
   #whole: number;
   #highest: number;
+  #newest: number;
   #malformed = 0;
   readonly #waiting = new Map<number, Data>();
   #ready: Ready[] = [];
@@ -42,6 +43,7 @@ export class Inbound {
     this.#applied = joinedAt;
     this.#whole = joinedAt;
     this.#highest = joinedAt;
+    this.#newest = joinedAt;
   }
 
   /** Every segment up to here has arrived. applied <= received <= highest. */
@@ -62,6 +64,11 @@ export class Inbound {
     return this.#whole;
   }
 
+  /** The highest sequence that has come itself, kept or not. */
+  get newest(): number {
+    return this.#newest;
+  }
+
   get incomplete(): boolean {
     return this.#received < this.#highest;
   }
@@ -72,6 +79,7 @@ export class Inbound {
   }
 
   accept(data: Data): Reception {
+    this.#newest = Math.max(this.#newest, data.sequence);
     if (data.sequence <= this.#received || this.#waiting.has(data.sequence)) return 'duplicate';
     if (data.sequence > this.#received + RECEIVE_WINDOW) return 'beyond window';
     this.#highest = Math.max(this.#highest, data.sequence);

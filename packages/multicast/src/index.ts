@@ -1,5 +1,7 @@
 export { Group } from './group.ts';
 export type { GroupEvent } from './group-event.ts';
+export { GATES } from './gates/gate.ts';
+export type { GateName } from './gates/gate.ts';
 export type { GroupOptions, Transport } from './options.ts';
 export { EXCLUSION_MS, HEARTBEAT_MS, WRITE_TIMEOUT_MS } from './options.ts';
 export { CLUSTER_KEY_BYTES, Keyring } from './keyring.ts';

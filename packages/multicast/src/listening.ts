@@ -1,3 +1,4 @@
+import { type Channel, ReplayWindow } from '@argyle/host';
 import { Hearing } from './hearing.ts';
 import type { Peer } from './peer.ts';
 
@@ -16,6 +17,20 @@ export class Listening {
   rejoins = 0;
   #rejoinAfter = -Infinity;
   #spacingMs = SPACING_MS;
+  /** Own packets that came back. */
+  #returned = new ReplayWindow();
+
+  /** False when that packet of its own came back before. */
+  handleOwn(packet: number, channel: Channel, now: number): boolean {
+    if (!this.#returned.accept(packet)) return false;
+    this.own.handle(channel, now);
+    return true;
+  }
+
+  /** A new incarnation numbers its packets anew. */
+  begin(): void {
+    this.#returned = new ReplayWindow();
+  }
 
   /** Those whose way has changed, and whether the group is to be joined anew. */
   review(members: readonly Peer[], uptimeMs: number, now: number) {

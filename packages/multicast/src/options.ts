@@ -1,4 +1,5 @@
 import type { Endpoint } from '@argyle/host';
+import type { GateName } from './gates/gate.ts';
 
 export interface GroupOptions {
   /** Unique among live members, 1 to 64 bytes of UTF-8. */
@@ -14,6 +15,8 @@ export interface GroupOptions {
   readonly transport: Transport;
   /** Opaque bytes for every heartbeat, at most 64: how the layer above stands when it leaves. */
   readonly note: () => Uint8Array;
+  /** Which gates govern; without it all. Fewer are for measurements: each is blind somewhere. */
+  readonly gates?: readonly GateName[];
 }
 
 /** `auto`: each member by multicast if that reaches it, else by unicast. The others force a way. */

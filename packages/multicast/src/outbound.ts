@@ -1,9 +1,11 @@
 import type { Gap } from './acknowledgement.ts';
-import { DATA_HEADER_BYTES, encodeData, ITEM_HEADER_BYTES, type Item } from './data.ts';
+import { DATA_HEADER_BYTES, ECHO_BYTES, encodeData, ITEM_HEADER_BYTES, type Item } from './data.ts';
 import { Fifo } from './fifo.ts';
+import { FlowControl } from './flow-control.ts';
+import type { AppliedWindow } from './gates/applied-window.ts';
+import { type GateName, OPEN } from './gates/gate.ts';
 import { MESSAGE_BYTES_MAX } from './inbound.ts';
 import { OVERHEAD_BYTES } from './segment.ts';
-import { SendWindow } from './send-window.ts';
 
 export type WriteOutcome = 'replicated' | 'timeout' | 'restarted';
 
@@ -14,6 +16,8 @@ const REPAIR_GATHER_MS = 2;
 /** Segments repaired for one receiver on one time-out. */
 const REPAIRS_PER_TIMEOUT = 16;
 const BACK_OFF_DOUBLINGS_MAX = 4;
+/** Receivers acknowledge so many together by themselves: they need not be urged more often. */
+const URGE_EVERY = 8;
 
 export interface Transmission {
   readonly body: Uint8Array;
@@ -49,13 +53,22 @@ interface Queued {
   offset: number;
 }
 
+/** What may be read of it. */
+export type OutboundState = Pick<
+  Outbound,
+  'sequence' | 'acknowledged' | 'receiver' | 'repairs' | 'window' | 'flow' | 'queueBytes'
+>;
+
 /** This member's stream: segments from messages, kept until all who must acknowledge did. */
 export class Outbound {
-  readonly window = new SendWindow();
+  readonly flow: FlowControl;
   repairs = 0;
   readonly #capacity: number;
   readonly #timeoutMs: number;
   #sequence = 0;
+  /** The last sequence that every receiver has applied; Infinity when there is none. */
+  #applied = Infinity;
+  #urgedAt = 0;
   #ticket = 0;
   #queue = new Fifo<Queued>();
   #queueBytes = 0;
@@ -66,7 +79,12 @@ export class Outbound {
   readonly #wanted = new Map<number, Set<string>>();
   #repairAt = Infinity;
 
-  constructor(options: { segmentBytes: number; writeTimeoutMs: number }) {
+  constructor(options: {
+    segmentBytes: number;
+    writeTimeoutMs: number;
+    gates?: readonly GateName[] | undefined;
+  }) {
+    this.flow = new FlowControl(options.gates);
     this.#capacity = options.segmentBytes - OVERHEAD_BYTES - DATA_HEADER_BYTES;
     this.#timeoutMs = options.writeTimeoutMs;
   }
@@ -77,9 +95,11 @@ export class Outbound {
 
   /** The last sequence that every receiver has applied. */
   get acknowledged(): number {
-    let least = this.#sequence;
-    for (const { applied } of this.#receivers.values()) least = Math.min(least, applied);
-    return least;
+    return Math.min(this.#sequence, this.#applied);
+  }
+
+  get window(): Pick<AppliedWindow, 'size'> {
+    return this.flow.window;
   }
 
   get queueBytes(): number {
@@ -89,8 +109,8 @@ export class Outbound {
   get deadline(): number {
     const write = this.#writes.first;
     const timeoutAt = write ? write.enqueuedAt + this.#timeoutMs : Infinity;
-    const ownAt = this.#queue.length > 0 ? this.window.ownTimeoutAt : Infinity;
-    return Math.min(timeoutAt, this.#repairAt, this.#retransmitAt(), ownAt);
+    const repairAt = Math.min(this.#repairAt, this.#retransmitAt());
+    return Math.min(timeoutAt, Math.max(repairAt, this.flow.repairOpensAt()), this.#opensAt());
   }
 
   receiver(incarnation: string): Readonly<Receiver> | undefined {
@@ -101,6 +121,7 @@ export class Outbound {
   admit(incarnation: string, now: number): number {
     const joinedAt = this.#sequence;
     this.#receivers.set(incarnation, { received: joinedAt, applied: joinedAt, progressAt: now });
+    this.#findSlowest();
     return joinedAt;
   }
 
@@ -108,6 +129,8 @@ export class Outbound {
   exclude(incarnation: string): void {
     this.#receivers.delete(incarnation);
     for (const wanting of this.#wanted.values()) wanting.delete(incarnation);
+    this.flow.gone(incarnation);
+    this.#findSlowest();
     this.#settle();
   }
 
@@ -127,15 +150,18 @@ export class Outbound {
   /** False for positions that were never sent, which change nothing. */
   acknowledge(
     incarnation: string,
-    ack: { received: number; applied: number; gaps: readonly Gap[] },
+    ack: { received: number; applied: number; newest?: number; gaps: readonly Gap[] },
     now: number,
   ): boolean {
     const receiver = this.#receivers.get(incarnation);
+    const { newest = ack.received } = ack;
     if (!receiver || ack.received > this.#sequence || ack.applied > ack.received) return false;
+    if (newest > this.#sequence) return false;
+    this.flow.echo.answered(incarnation, newest);
     if (ack.applied > receiver.applied) {
       receiver.progressAt = now;
       const stored = this.#ring.get(ack.applied);
-      if (stored?.transmissions === 1) this.window.measured(now - stored.firstSentAt);
+      if (stored?.transmissions === 1) this.flow.round.measured(now - stored.firstSentAt);
     }
     receiver.received = Math.max(receiver.received, ack.received);
     receiver.applied = Math.max(receiver.applied, ack.applied);
@@ -144,20 +170,17 @@ export class Outbound {
       for (let at = Math.max(gap.first, receiver.received + 1); at < end; at += 1) {
         const stored = this.#ring.get(at);
         const underWay =
-          stored && stored.transmissions > 1 && now - stored.lastSentAt < this.window.roundMs;
+          stored && stored.transmissions > 1 && now - stored.lastSentAt < this.flow.round.ms;
         if (stored && !underWay) this.#want(at, incarnation, now);
       }
     }
+    this.#findSlowest();
     this.#settle();
     return true;
   }
 
-  ownReturned(sequence: number): void {
-    this.window.ownReturned(sequence);
-  }
-
   handleDeadline(now: number): void {
-    this.window.expireOwn(now);
+    this.flow.expire(now);
     for (const [incarnation, receiver] of this.#receivers) {
       for (let step = 1; step <= REPAIRS_PER_TIMEOUT; step += 1) {
         const stored = this.#ring.get(receiver.received + step);
@@ -206,11 +229,13 @@ export class Outbound {
     this.#wanted.clear();
     this.#repairAt = Infinity;
     this.#sequence = 0;
-    this.window.restart();
+    this.#applied = Infinity;
+    this.#urgedAt = 0;
+    this.flow.restart();
   }
 
   #pollRepair(now: number): Transmission | undefined {
-    if (now < this.#repairAt) return undefined;
+    if (now < Math.max(this.#repairAt, this.flow.repairOpensAt())) return undefined;
     for (const [sequence, wanting] of this.#wanted) {
       this.#wanted.delete(sequence);
       const stored = this.#ring.get(sequence);
@@ -218,7 +243,7 @@ export class Outbound {
       stored.lastSentAt = now;
       stored.transmissions += 1;
       this.repairs += 1;
-      this.window.repaired(now);
+      this.flow.leftAgain(sequence, now);
       return { body: stored.body, to: [...wanting] };
     }
     this.#repairAt = Infinity;
@@ -227,24 +252,40 @@ export class Outbound {
 
   #pollFresh(now: number): Transmission | undefined {
     const inFlight = this.#sequence - this.acknowledged;
-    if (this.#queue.length === 0 || !this.window.open(inFlight)) return undefined;
+    const waiting = this.#queue.length > 0;
+    this.flow.observe(waiting, inFlight, now);
+    if (!waiting || this.flow.opensAt(inFlight) > now) return undefined;
+    const echoDue = this.flow.echo.due;
     this.#sequence += 1;
-    const items = this.#fill();
-    const urgent = this.#queue.length === 0 || !this.window.open(inFlight + 1);
-    const body = encodeData({ sequence: this.#sequence, urgent, items });
+    const items = this.#fill(echoDue ? this.#capacity - ECHO_BYTES : this.#capacity);
+    this.flow.left(this.#sequence, inFlight, now);
+    const urgent = this.#urges(inFlight + 1);
+    const asked = echoDue ? this.#slowest() : undefined;
+    if (asked) this.flow.echo.ask(asked, now);
+    const echoOf = urgent ? undefined : asked?.slice(0, 2 * ECHO_BYTES);
+    const body = encodeData({ sequence: this.#sequence, urgent, echoOf, items });
     this.#ring.set(this.#sequence, {
       body,
       firstSentAt: now,
       lastSentAt: now,
       transmissions: 1,
     });
-    this.window.sent(this.#sequence, now);
     return { body, to: undefined };
   }
 
-  #fill(): Item[] {
+  /** The sender waits for the segment that has just left: it ends a burst, or closes a gate. */
+  #urges(inFlight: number): boolean {
+    const often = Math.min(URGE_EVERY, this.window.size);
+    const closed =
+      this.#sequence - this.#urgedAt >= often && this.flow.opensAt(inFlight) === Infinity;
+    if (this.#queue.length > 0 && !closed) return false;
+    this.#urgedAt = this.#sequence;
+    return true;
+  }
+
+  #fill(roomBytes: number): Item[] {
     const items: Item[] = [];
-    let room = this.#capacity;
+    let room = roomBytes;
     while (room > ITEM_HEADER_BYTES) {
       const head = this.#queue.first;
       if (!head) break;
@@ -268,6 +309,27 @@ export class Outbound {
     this.#repairAt = Math.min(this.#repairAt, now + REPAIR_GATHER_MS);
   }
 
+  /** The gates matter to what waits; what counts as lost may matter to repairs too. */
+  #opensAt(): number {
+    if (this.#queue.length === 0) return Infinity;
+    const at = this.flow.opensAt(this.#sequence - this.acknowledged);
+    return Math.min(at === OPEN ? Infinity : at, this.flow.expiresAt);
+  }
+
+  #findSlowest(): void {
+    this.#applied = Infinity;
+    for (const { applied } of this.#receivers.values()) {
+      this.#applied = Math.min(this.#applied, applied);
+    }
+  }
+
+  #slowest(): string | undefined {
+    for (const [incarnation, { applied }] of this.#receivers) {
+      if (applied === this.#applied) return incarnation;
+    }
+    return undefined;
+  }
+
   #retransmitAt(): number {
     let earliest = Infinity;
     for (const { received } of this.#receivers.values()) {
@@ -279,7 +341,7 @@ export class Outbound {
 
   #dueAt(stored: Stored): number {
     const doublings = Math.min(stored.transmissions - 1, BACK_OFF_DOUBLINGS_MAX);
-    return stored.lastSentAt + this.window.timeoutMs * 2 ** doublings;
+    return stored.lastSentAt + this.flow.round.timeoutMs * 2 ** doublings;
   }
 
   /** Ends writes and frees segments that all receivers have applied. */
@@ -295,7 +357,7 @@ export class Outbound {
       if (sequence > applied) break;
       this.#ring.delete(sequence);
       this.#wanted.delete(sequence);
-      this.window.advanced();
+      this.flow.window.advanced();
     }
     this.#endWhile(({ sequence }) => sequence <= applied, 'replicated');
   }

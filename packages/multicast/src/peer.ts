@@ -86,7 +86,7 @@ export class Peer {
     this.#unacknowledged = 0;
     this.#acknowledgeAt = Infinity;
     this.watchGaps(now);
-    const { received, applied } = inbound;
-    return { incarnation: this.incarnation, received, applied, gaps };
+    const { received, applied, newest } = inbound;
+    return { incarnation: this.incarnation, received, applied, newest, gaps };
   }
 }

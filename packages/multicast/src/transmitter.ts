@@ -35,20 +35,15 @@ export class Transmitter {
 
   /**
    * A segment of the stream, for all of them. One multicast costs as much as one unicast, so it is
-   * made for a single member too. Where it does not bring this member's own copy back, a loop-back
-   * copy does (FIG. 10, for point-to-point messages).
+   * made for a single member too.
    */
   toAll(kind: number, body: Uint8Array, members: readonly Peer[]): void {
-    const bytes = this.#keyring.seal(kind, body);
-    const together = this.#fanOut(kind, bytes, members, 1);
-    if (this.own && !(together && this.hearsItself)) {
-      this.#outputs.push({ kind: 'unicast', bytes, to: this.own });
-    }
+    this.#fanOutAndBack(kind, body, members, 1);
   }
 
   /** A repair for those: by multicast when two or more of them are reached so. */
   toSome(kind: number, body: Uint8Array, members: readonly Peer[]): void {
-    this.#fanOut(kind, this.#keyring.seal(kind, body), members, 2);
+    this.#fanOutAndBack(kind, body, members, 2);
   }
 
   /** By multicast for strangers too, and by unicast to each member that it does not reach. */
@@ -84,6 +79,18 @@ export class Transmitter {
   /** What has not left yet never leaves. */
   clear(): void {
     this.#outputs.length = 0;
+  }
+
+  /**
+   * Where multicast does not bring this member's own copy back, a loop-back copy does (FIG. 10, for
+   * point-to-point messages).
+   */
+  #fanOutAndBack(kind: number, body: Uint8Array, members: readonly Peer[], least: number): void {
+    const bytes = this.#keyring.seal(kind, body);
+    const together = this.#fanOut(kind, bytes, members, least);
+    if (this.own && !(together && this.hearsItself)) {
+      this.#outputs.push({ kind: 'unicast', bytes, to: this.own });
+    }
   }
 
   /** One multicast if so many are reached by it, and a unicast to each other. True if there was. */

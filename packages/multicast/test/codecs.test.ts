@@ -72,6 +72,18 @@ t.test('data is laid out as the specification draws it', (t) => {
   t.end();
 });
 
+t.test('data names whose echo it wants before its items', (t) => {
+  const items = [{ first: true, last: true, bytes: Buffer.of(0xaa) }];
+  const data = { sequence: 3, urgent: false, echoOf: '0b'.repeat(8), items };
+  const body = encodeData(data);
+  t.equal(body.toString('hex'), `${'0'.repeat(15)}302${'0b'.repeat(8)}030001aa`);
+  t.same(decodeData(body), data);
+  for (let end = 0; end < body.length; end += 1) {
+    t.equal(decodeData(body.subarray(0, end)), undefined, `${end} bytes`);
+  }
+  t.end();
+});
+
 t.test('data cut anywhere but between items, without items, or with sequence 0 is refused', (t) => {
   const items = [
     { first: true, last: true, bytes: Uint8Array.of(1, 2, 3) },
@@ -95,6 +107,7 @@ t.test('an acknowledgement comes back as it was, and every truncation of it is r
     incarnation: ALPHA,
     received: 12,
     applied: 10,
+    newest: 21,
     gaps: [
       { first: 13, count: 2 },
       { first: 20, count: 1 },

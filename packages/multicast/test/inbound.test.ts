@@ -30,6 +30,17 @@ t.test('segments in any order become messages in the sender’s order, once', (t
   t.end();
 });
 
+t.test('the newest is what has come itself, whatever is missing or said', (t) => {
+  const inbound = new Inbound(10);
+  t.equal(inbound.newest, 10);
+  inbound.extend(20);
+  t.equal(inbound.newest, 10);
+  inbound.accept(data(14));
+  inbound.accept(data(12));
+  t.equal(inbound.newest, 14);
+  t.end();
+});
+
 t.test('a position counts as applied when its last message was polled past, not before', (t) => {
   const inbound = new Inbound(0);
   inbound.accept(data(1, whole('a'), whole('b')));

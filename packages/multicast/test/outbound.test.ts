@@ -2,8 +2,8 @@ import t from 'tap';
 import { decodeData } from '../src/data.ts';
 import { Outbound } from '../src/outbound.ts';
 
-const ALPHA = 'a';
-const BRAVO = 'b';
+const ALPHA = 'a'.repeat(32);
+const BRAVO = 'b'.repeat(32);
 
 function outbound(): Outbound {
   return new Outbound({ segmentBytes: 200, writeTimeoutMs: 5_000 });
@@ -18,7 +18,7 @@ function drain(stream: Outbound, now: number, { echo = true } = {}) {
     const data = decodeData(Buffer.from(transmission.body));
     if (!data) throw new Error('no data');
     sent.push({ sequence: data.sequence, to: transmission.to, urgent: data.urgent });
-    if (echo) stream.ownReturned(data.sequence);
+    if (echo) stream.flow.back(data.sequence, now);
   }
 }
 
@@ -67,7 +67,7 @@ t.test('no more own segments are out than the self-receipt gate lets through', (
   stream.admit(ALPHA, 0);
   for (let write = 0; write < 40; write += 1) stream.enqueue(Buffer.alloc(120), 0);
   t.equal(drain(stream, 0, { echo: false }).length, 16);
-  stream.ownReturned(3);
+  stream.flow.back(3, 1);
   t.equal(drain(stream, 1, { echo: false }).length, 1);
   t.end();
 });
@@ -80,7 +80,7 @@ t.test('a lost own copy stops the sender for 50 ms, then counts as lost', (t) =>
   stream.acknowledge(ALPHA, { received: 16, applied: 16, gaps: [] }, 1);
   t.equal(stream.deadline, 50);
   stream.handleDeadline(50);
-  t.equal(stream.window.ownLost, 16);
+  t.equal(stream.flow.selfReceipt.lost, 16);
   t.ok(drain(stream, 50, { echo: false }).length > 0);
   t.end();
 });
@@ -96,6 +96,65 @@ t.test('the slowest receiver’s applied position bounds what is in flight', (t)
   t.same(drain(stream, 1), []);
   stream.acknowledge(BRAVO, { received: first, applied: 5, gaps: [] }, 2);
   t.equal(drain(stream, 2).length, 5);
+  t.end();
+});
+
+t.test('repairs too wait for their own copies, so that a sender goes on reading', (t) => {
+  const stream = outbound();
+  stream.admit(ALPHA, 0);
+  for (let write = 0; write < 30; write += 1) stream.enqueue(Buffer.alloc(120), 0);
+  drain(stream, 0);
+  stream.acknowledge(ALPHA, { received: 0, applied: 0, gaps: [{ first: 1, count: 30 }] }, 10);
+  t.equal(drain(stream, 12, { echo: false }).length, 16);
+  t.equal(stream.deadline, 62, 'when the first count as lost');
+  stream.acknowledge(ALPHA, { received: 16, applied: 16, gaps: [] }, 30);
+  t.equal(stream.deadline, 62, 'and not before, although the time-out of others is past');
+  for (let sequence = 1; sequence <= 16; sequence += 1) stream.flow.back(sequence, 31);
+  t.equal(drain(stream, 31, { echo: false }).length, stream.sequence - 16);
+  t.end();
+});
+
+t.test('who is slowest is asked for an echo, not with every segment', (t) => {
+  const stream = outbound();
+  stream.admit(ALPHA, 0);
+  stream.admit(BRAVO, 0);
+  for (let write = 0; write < 100; write += 1) stream.enqueue(Buffer.alloc(120), 0);
+  drain(stream, 0);
+  const received = { received: 32, gaps: [] };
+  stream.acknowledge(ALPHA, { ...received, applied: 32 }, 1);
+  stream.acknowledge(BRAVO, { ...received, applied: 8 }, 1);
+  const asked: string[] = [];
+  for (let now = 2; now < 10; now += 1) {
+    for (let sent = stream.poll(now); sent; sent = stream.poll(now)) {
+      const data = decodeData(Buffer.from(sent.body));
+      if (data?.echoOf) asked.push(`${data.sequence} ${data.echoOf}`);
+      stream.flow.back(stream.sequence, now);
+    }
+    const { sequence } = stream;
+    stream.acknowledge(ALPHA, { received: sequence, applied: sequence, gaps: [] }, now);
+    stream.acknowledge(BRAVO, { received: sequence, applied: sequence - 4, gaps: [] }, now);
+  }
+  t.same(
+    asked,
+    [48, 64, 80].map((sequence) => `${sequence} ${BRAVO.slice(0, 16)}`),
+  );
+  t.end();
+});
+
+t.test('a full window urges its receivers once, not with every segment that then fits', (t) => {
+  const stream = outbound();
+  stream.admit(ALPHA, 0);
+  for (let write = 0; write < 100; write += 1) stream.enqueue(Buffer.alloc(120), 0);
+  t.same(
+    drain(stream, 0).findIndex(({ urgent }) => urgent),
+    31,
+  );
+  const urged: number[] = [];
+  for (let applied = 1; applied <= 24; applied += 1) {
+    stream.acknowledge(ALPHA, { received: applied, applied, gaps: [] }, applied);
+    for (const { sequence, urgent } of drain(stream, applied)) if (urgent) urged.push(sequence);
+  }
+  t.same(urged, [40, 48, 56]);
   t.end();
 });
 
@@ -163,6 +222,7 @@ t.test('positions beyond what was sent, or of strangers, change nothing', (t) =>
   t.notOk(stream.acknowledge(BRAVO, { received: 1, applied: 1, gaps: [] }, 1));
   const endless = [{ first: 1, count: 1024 }];
   t.notOk(stream.acknowledge(ALPHA, { received: Infinity, applied: 0, gaps: endless }, 1));
+  t.notOk(stream.acknowledge(ALPHA, { received: 1, applied: 1, newest: 2, gaps: [] }, 1));
   t.same(ended(stream), []);
   t.end();
 });

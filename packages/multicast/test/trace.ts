@@ -85,7 +85,7 @@ export class Trace {
     if (kind === SegmentKind.data) {
       const data = decodeData(body);
       const items = data?.items.map(({ bytes }) => JSON.stringify(Buffer.from(bytes).toString()));
-      return `${data?.sequence} ${items?.join(' ')}${data?.urgent ? ', urgent' : ''}`;
+      return `${data?.sequence} ${items?.join(' ')}${data?.urgent ? ', urgent' : ''}${data?.echoOf ? ', asks for an echo' : ''}`;
     }
     if (kind === SegmentKind.acknowledgement) {
       const ack = decodeAcknowledgement(body);

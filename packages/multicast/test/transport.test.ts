@@ -49,7 +49,7 @@ t.test('in unicast mode a write to N members is 2N packets, and a copy for the s
   t.equal(counted.packets, 4);
   t.equal(counted.loopBacks, 1);
   t.equal(counted.sealed.size, 3, 'one transmission, and two acknowledgements');
-  t.equal(alpha!.group.outbound.window.ownLost, 0);
+  t.equal(alpha!.group.outbound.flow.selfReceipt.lost, 0);
   t.end();
 });
 
@@ -64,7 +64,7 @@ t.test('where there is no multicast, members that know of each other go on by un
   cluster.simulator.run(100);
   for (const member of [bravo!, charlie!]) t.equal(member.messages.length, 500);
   t.equal(alpha!.group.outbound.repairs, 0, 'all were sent by unicast');
-  t.equal(alpha!.group.outbound.window.ownLost, 0);
+  t.equal(alpha!.group.outbound.flow.selfReceipt.lost, 0);
   t.same(cluster.ways(alpha!), [], 'it was never otherwise');
   t.end();
 });
@@ -152,10 +152,10 @@ t.test('whose own multicasts do not come back gets a copy of them by unicast', (
   cluster.simulator.network.script = ({ from, to, channel }) => from === to && channel === 'group';
   cluster.simulator.run(2_000);
   t.ok(cluster.ways(alpha!).includes('rejoined'), 'perhaps it is the group that it is not in');
-  const { ownLost } = alpha!.group.outbound.window;
+  const { lost } = alpha!.group.outbound.flow.selfReceipt;
   write(cluster, alpha!, 500);
   cluster.simulator.run(100);
-  t.equal(alpha!.group.outbound.window.ownLost, ownLost);
+  t.equal(alpha!.group.outbound.flow.selfReceipt.lost, lost);
   t.equal(bravo!.messages.length, 500);
   t.end();
 });

@@ -49,9 +49,8 @@ export function nodeMetrics({
 }
 
 function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
-  const { segments, dropped, links, linksRefused, rejoins, unsent, unfound, repairs, ownLost } =
-    counters;
-  const { exchanges, writes, unstored } = counters;
+  const { segments, dropped, links, linksRefused, rejoins, unsent, unfound } = counters;
+  const { repairs, ownLost, gates, exchanges, writes, unstored } = counters;
   return [
     gauge('group_members', 'Members of the view, this one included.', members.length + 1),
     gauge('group_ready', '1 when this member has synchronised.', self.state === 'ready' ? 1 : 0),
@@ -94,6 +93,11 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
     ),
     only('group_repairs_total', 'Segments sent again.', repairs),
     only('group_own_lost_total', 'Own segments that did not come back in time.', ownLost),
+    counter(
+      'group_gate_seconds_total',
+      'How long segments waited, by the gate that was the last to be closed.',
+      gates.map(({ gate, seconds }) => ({ labels: { gate }, value: seconds })),
+    ),
     only('group_exchanges_total', 'Exchanges of records, to join or to mend.', exchanges),
     counter(
       'group_writes_total',

@@ -46,6 +46,7 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
           repairs: 0,
           ownLost: 0,
           unfound: [],
+          gates: [],
           exchanges: 0,
           unstored: 0,
         },

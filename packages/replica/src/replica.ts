@@ -147,6 +147,10 @@ export class Replica implements Machine<ReplicaEvent> {
     this.#pump(now);
   }
 
+  handleBacklog(waitingBytes: number, now: number): void {
+    this.group.handleBacklog(waitingBytes, now);
+  }
+
   handleLink(input: LinkInput, now: number): void {
     this.group.handleLink(input, now);
     this.#pump(now);

@@ -82,7 +82,8 @@ function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
       { way: 'mdns', count: context.unfound.mdns },
     ],
     repairs: outbound.repairs,
-    ownLost: outbound.window.ownLost,
+    ownLost: outbound.flow.selfReceipt.lost,
+    gates: [...outbound.flow.boundMs].map(([gate, ms]) => ({ gate, seconds: ms / 1_000 })),
     exchanges: replica.exchanges,
     unstored: replica.unstored,
     writes: [

@@ -75,6 +75,8 @@ export interface GroupCounters {
   readonly repairs: number;
   /** Own segments that did not come back in time. */
   readonly ownLost: number;
+  /** For how long each gate was the one that held segments back, in seconds. */
+  readonly gates: readonly { gate: string; seconds: number }[];
   /** Exchanges of records that this member began: to join, or to mend a difference. */
   readonly exchanges: number;
   /** Others' records that found no room in the cache. */

@@ -41,6 +41,8 @@ interface LinkSide {
 }
 
 export class SimulatedPort implements Port {
+  /** Nothing waits in the process: what finds the line's queue full is lost. */
+  readonly waitingBytes = 0;
   readonly host: PortHost;
   readonly own: Endpoint;
   readonly group: Endpoint | undefined;
