@@ -38,6 +38,8 @@ const TABLE = 1;
 const KEY_BYTES = 32;
 /** Longer than any run, short enough that runs do not fill the cache. */
 const LIFE_MS = 60_000;
+/** As a node has it on loopback. */
+const SEGMENT_BYTES = 60 * 1_024;
 const CAPACITY_BYTES = 1_024 * 2 ** 20;
 const WARM_SHARE = 0.2;
 /** GETs between two looks at the clock. */
@@ -77,7 +79,7 @@ class Member {
         interfaceAddress: '127.0.0.1',
         ownPort: groupPort + index,
         multicastTtl: 0,
-        segmentBytes: 1_400,
+        segmentBytes: SEGMENT_BYTES,
         transport: 'auto',
         mdns: false,
         members: Array.from({ length: options.members }, (_, other) => {

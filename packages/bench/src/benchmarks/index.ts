@@ -1,5 +1,5 @@
 import type { Benchmark } from '../benchmark.ts';
-import { add } from './add.ts';
+import { add, write } from './adds.ts';
 import { bulk } from './bulk.ts';
 import { connect } from './connect.ts';
 import { get } from './get.ts';
@@ -12,6 +12,7 @@ import { udp } from './udp.ts';
 export const benchmarks: readonly Benchmark[] = [
   handshakes,
   add,
+  write,
   get,
   connect,
   bulk,
