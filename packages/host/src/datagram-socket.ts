@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { asItIs } from './as-it-is.ts';
 import type { Endpoint } from './machine.ts';
 
 export interface DatagramSocketOptions {
@@ -97,13 +98,6 @@ export class DatagramSocket {
     else this.#handlers.unsent?.(error);
   }
 }
-
-/** Addresses only: the runtime would look each of them up as if it were a name. */
-function asItIs(family: 4 | 6) {
-  return (address: string, _options: object, answer: Answer) => answer(null, address, family);
-}
-
-type Answer = (error: null, address: string, family: number) => void;
 
 /** Closes the socket when it fails. */
 function settled(socket: Socket, event: 'listening' | 'connect', begin: () => void): Promise<void> {

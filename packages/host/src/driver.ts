@@ -134,16 +134,16 @@ export class Driver<Event> {
     else port.closeLink(output.link);
   }
 
+  /** A timer that would fire too early is left: most deadlines move on before they come. */
   #arm(): void {
     const { deadline } = this.#machine;
-    if (deadline === this.#armedFor && this.#cancel) return;
+    if (deadline >= this.#armedFor) return;
     this.#cancel?.();
-    this.#cancel = undefined;
     this.#armedFor = deadline;
-    if (deadline === Infinity) return;
     const delayMs = Math.max(0, deadline - this.#host.now());
     this.#cancel = this.#host.after(delayMs, () => {
       this.#cancel = undefined;
+      this.#armedFor = Infinity;
       this.run((now) => {
         if (this.#machine.deadline <= now) this.#machine.handleDeadline(now);
       });

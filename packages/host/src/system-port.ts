@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import { asItIs } from './as-it-is.ts';
 import { GroupSocket } from './group-socket.ts';
 import type { Port, PortHandlers, PortOptions } from './host.ts';
 import type { Channel, Endpoint } from './machine.ts';
@@ -24,7 +25,7 @@ export class SystemPort implements Port {
   constructor(options: PortOptions, handlers: PortHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#own = createSocket({ type: 'udp4' });
+    this.#own = createSocket({ type: 'udp4', lookup: asItIs(4) });
     const { group, interfaceAddress: address, ownPort: port, linkKey } = options;
     if (group) this.#group = new GroupSocket({ ...options, group }, this.#own);
     for (const socket of this.#sockets) socket.on('error', (error) => this.#fail(error));

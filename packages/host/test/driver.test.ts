@@ -168,23 +168,39 @@ t.test('events come before outputs, and what an event asks for is carried out wi
   t.end();
 });
 
-t.test('one timer is armed for the deadline, moved when it moves, and none for Infinity', (t) => {
-  const { host, driver, machine } = driven();
-  driver.run(() => {
-    machine.deadline = 50;
-  });
-  host.endTurn();
-  t.equal(host.timer?.at, 50);
-  driver.run(() => {
-    machine.deadline = 20;
-  });
-  host.endTurn();
-  t.equal(host.timer?.at, 20);
-  host.fire();
-  t.same(machine.seen, ['clock 1000000', 'deadline 20']);
-  t.equal(host.timer, undefined);
-  t.end();
-});
+t.test(
+  'one timer is armed for the deadline, moved when that comes nearer, and none for Infinity',
+  (t) => {
+    const { host, driver, machine } = driven();
+    driver.run(() => {
+      machine.deadline = 50;
+    });
+    host.endTurn();
+    t.equal(host.timer?.at, 50);
+    driver.run(() => {
+      machine.deadline = 20;
+    });
+    host.endTurn();
+    t.equal(host.timer?.at, 20);
+    driver.run(() => {
+      machine.deadline = 70;
+    });
+    host.endTurn();
+    t.equal(host.timer?.at, 20, 'it is left where it is');
+    host.fire();
+    host.endTurn();
+    t.same(machine.seen, ['clock 1000000']);
+    t.equal(host.timer?.at, 70);
+    driver.run(() => {
+      machine.deadline = 30;
+    });
+    host.endTurn();
+    host.fire();
+    t.same(machine.seen, ['clock 1000000', 'deadline 30']);
+    t.equal(host.timer, undefined);
+    t.end();
+  },
+);
 
 t.test('a timer that fires early does not make the machine’s deadline come', (t) => {
   const { host, driver, machine } = driven();
