@@ -15,6 +15,20 @@ interface Tally {
   skipped: number;
 }
 
+const USAGE = `usage: scripts/test [--full] [PATTERN ...]
+  PATTERN      only files whose path has one of these in it: packages/cache, test/seeds
+  --full       at full size: many more seeds, kills, and load; takes hours
+
+ARGYLE_TEST_CONTAINERS=always fails where containers cannot be tested, never leaves them out.`;
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  console.log(USAGE);
+  process.exit();
+}
+const unknown = process.argv.slice(2).find((word) => word.startsWith('-') && word !== '--full');
+if (unknown !== undefined) {
+  console.error(`${unknown} is unknown\n${USAGE}`);
+  process.exit(2);
+}
 const patterns = process.argv.slice(2).filter((argument) => argument !== '--full');
 const full = process.argv.includes('--full');
 const chosen = (file: string) =>

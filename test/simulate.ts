@@ -19,8 +19,13 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     members: { type: 'string' },
     jobs: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
   },
 });
+if (values.help) {
+  console.log(USAGE);
+  process.exit();
+}
 const first = Number(values.seed ?? 1);
 const count = Number(values.seeds ?? (values.seed === undefined ? SEEDS_THAT_MEET_ALL : 1));
 const members = values.members === undefined ? undefined : Number(values.members);
