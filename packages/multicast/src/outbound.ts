@@ -15,7 +15,6 @@ const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 const REPAIR_GATHER_MS = 2;
 /** Segments repaired for one receiver on one time-out. */
 const REPAIRS_PER_TIMEOUT = 16;
-const BACK_OFF_DOUBLINGS_MAX = 4;
 /** Receivers acknowledge so many together by themselves: they need not be urged more often. */
 const URGE_EVERY = 8;
 
@@ -185,6 +184,7 @@ export class Outbound {
       for (let step = 1; step <= REPAIRS_PER_TIMEOUT; step += 1) {
         const stored = this.#ring.get(receiver.received + step);
         if (!stored || this.#dueAt(stored) > now) break;
+        this.flow.round.timedOut(stored.lastSentAt, now);
         this.#want(receiver.received + step, incarnation, now);
         this.#repairAt = now;
       }
@@ -340,8 +340,7 @@ export class Outbound {
   }
 
   #dueAt(stored: Stored): number {
-    const doublings = Math.min(stored.transmissions - 1, BACK_OFF_DOUBLINGS_MAX);
-    return stored.lastSentAt + this.flow.round.timeoutMs * 2 ** doublings;
+    return stored.lastSentAt + this.flow.round.waitMs(stored.transmissions);
   }
 
   /** Ends writes and frees segments that all receivers have applied. */
