@@ -7,6 +7,11 @@ import { SelfReceipt } from './gates/self-receipt.ts';
 import { SendQueue } from './gates/send-queue.ts';
 import { RoundTime } from './round-time.ts';
 
+/** So late a timer says that this process did not run: what came meanwhile is still unread. */
+const LATE_MS = 5;
+/** Reading has its turn first. */
+const READ_MS = 1;
+
 /**
  * The six gates of PROTOCOL.md, "Flow control". A new segment leaves when all that govern are open:
  * the pace is the least of theirs. A repair waits for those that see this member's own machine
@@ -25,6 +30,8 @@ export class FlowControl {
   readonly #boundMs = new Map<GateName, number>();
   #binding: GateName | undefined;
   #observedAt = 0;
+  /** Nothing counts as lost before. */
+  #readUntil = -Infinity;
 
   /** Those that do not govern go on measuring. */
   constructor(governing: readonly GateName[] = GATES) {
@@ -50,8 +57,7 @@ export class FlowControl {
 
   /** When something counts as lost; not while the system holds back what was sent. */
   get expiresAt(): number {
-    const at = Math.min(this.selfReceipt.expiresAt, this.echo.expiresAt);
-    return Math.max(at, this.queue.opensAt());
+    return Math.max(this.#oldestAt, this.queue.opensAt(), this.#readUntil);
   }
 
   /** From when on a new segment may leave; OPEN or Infinity among them (see `Gate`). */
@@ -93,6 +99,10 @@ export class FlowControl {
 
   expire(now: number): void {
     if (!this.queue.empty) return;
+    if (now - this.#oldestAt > LATE_MS && this.#readUntil < this.#oldestAt) {
+      this.#readUntil = now + READ_MS;
+      return;
+    }
     this.selfReceipt.expire(now);
     this.echo.expire(now);
   }
@@ -107,17 +117,25 @@ export class FlowControl {
     this.#binding = waiting ? this.binding(inFlight, now) : undefined;
   }
 
-  /** The gate that opens last; undefined when all are open. */
+  /**
+   * The gate that opens last; undefined when all are open. What the system holds back cannot come
+   * back, so then the queue is the one.
+   */
   binding(inFlight: number, now: number): GateName | undefined {
     let binding: GateName | undefined;
     let latest = now;
     for (const [name, gate] of this.#governing) {
+      if (gate === this.queue && !this.queue.empty) return name;
       const at = gate.opensAt(inFlight);
       if (at <= latest) continue;
       binding = name;
       latest = at;
     }
     return binding;
+  }
+
+  get #oldestAt(): number {
+    return Math.min(this.selfReceipt.expiresAt, this.echo.expiresAt);
   }
 
   /** For a new incarnation; what was learnt of the way to the others stays. */

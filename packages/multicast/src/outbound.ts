@@ -36,6 +36,8 @@ interface Receiver {
   received: number;
   applied: number;
   progressAt: number;
+  /** Segments that were sent again for it. */
+  repairs: number;
 }
 
 interface Write {
@@ -119,7 +121,8 @@ export class Outbound {
   /** From now on the member must acknowledge; it follows the stream after the answer. */
   admit(incarnation: string, now: number): number {
     const joinedAt = this.#sequence;
-    this.#receivers.set(incarnation, { received: joinedAt, applied: joinedAt, progressAt: now });
+    const positions = { received: joinedAt, applied: joinedAt };
+    this.#receivers.set(incarnation, { ...positions, progressAt: now, repairs: 0 });
     this.#findSlowest();
     return joinedAt;
   }
@@ -244,6 +247,10 @@ export class Outbound {
       stored.transmissions += 1;
       this.repairs += 1;
       this.flow.leftAgain(sequence, now);
+      for (const one of wanting) {
+        const receiver = this.#receivers.get(one);
+        if (receiver) receiver.repairs += 1;
+      }
       return { body: stored.body, to: [...wanting] };
     }
     this.#repairAt = Infinity;
