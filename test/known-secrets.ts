@@ -24,9 +24,9 @@ export function clusterKey(cluster: RealCluster): Buffer {
 /** What lies in the home's files: keys, the password, its hash. */
 export function addHomeSecrets(search: SecretSearch, cluster: RealCluster): void {
   const key = clusterKey(cluster);
-  const { linkKey, digestKey } = new Keyring(key);
+  const { linkKeys, digestKey } = new Keyring(key);
   search.add('the cluster key', key);
-  search.add('the link key', linkKey);
+  for (const { key: linkKey } of linkKeys) search.add('the link key', Buffer.from(linkKey));
   search.add('the digest key', digestKey);
   search.add('the password', Buffer.from(passwordOf(cluster)));
   for (const [, salt = '', hash = ''] of cluster

@@ -27,7 +27,11 @@ export interface MemberView {
 }
 
 export interface ClusterView {
-  readonly self: { readonly state: string; readonly incarnation: string };
+  readonly self: {
+    readonly state: string;
+    readonly incarnation: string;
+    readonly keys: readonly string[];
+  };
   readonly view: { readonly members: readonly string[]; readonly alone: boolean };
   readonly members: readonly (MemberView & Record<string, unknown>)[];
 }

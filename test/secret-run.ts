@@ -118,6 +118,7 @@ async function operate(t: Test, scene: Scene, wrong: string): Promise<void> {
   await atOnce(
     [
       ['user', 'list'],
+      ['keys', 'list'],
       ['user', 'add', 'carol', wrong],
       ['user', 'add', 'carol', '--password', wrong],
       ['certificate', 'laptop', '--client'],

@@ -115,7 +115,7 @@ export class SimulatedCluster {
       group: transport === 'unicast' ? undefined : GROUP,
       interfaceAddress: host.address,
       ownPort: OWN_PORT,
-      linkKey: replica.group.keyring.linkKey,
+      linkKeys: () => replica.group.keyring.linkKeys,
       multicastTtl: 1,
     });
     return life;

@@ -20,8 +20,10 @@ interface NodeView {
   readonly lag: number;
   readonly records: number;
   readonly digest: string;
-  /** Its view's other members, and by which ways it and they hear each other. */
-  readonly others: Hearing['others'];
+  /** Its view's other members, by which ways it and they hear each other, and their rings. */
+  readonly others: readonly (Hearing['others'][number] & Pick<NodeView, 'keys'>)[];
+  /** Ids of the keys in its ring: the first seals, all open. */
+  readonly keys: readonly string[];
 }
 
 interface ClientView {
@@ -43,9 +45,12 @@ const ANSWER_MS = 3_000;
 
 const readiness = z.object({ ready: z.boolean(), reason: z.string() });
 const ways = z.array(z.enum(['multicast', 'unicast']));
+const keys = z.array(z.string());
 const nodeCluster = z.object({
-  self: z.object({ name: z.string() }),
-  members: z.array(z.object({ lag: z.number(), name: z.string(), heardBy: ways, hearsUsBy: ways })),
+  self: z.object({ name: z.string(), keys }),
+  members: z.array(
+    z.object({ lag: z.number(), name: z.string(), heardBy: ways, hearsUsBy: ways, keys }),
+  ),
 });
 const nodeCache = z.object({ records: z.number(), digest: z.string() });
 const clientNode = z.object({
@@ -90,7 +95,8 @@ export async function inspect(url: string): Promise<Inspection> {
       name: self.name,
       members: members.length + 1,
       lag: Math.max(0, ...members.map(({ lag }) => lag)),
-      others: members.map(({ name, heardBy, hearsUsBy }) => ({ name, heardBy, hearsUsBy })),
+      others: members.map(({ lag: _, ...other }) => other),
+      keys: self.keys,
       ...cache,
     };
   } catch (error) {

@@ -35,7 +35,7 @@ function withoutValues(error: string): string {
 function serving(program: Command): void {
   program
     .command('node')
-    .description('run a node until SIGTERM; SIGHUP reads the users again')
+    .description('run a node until SIGTERM; SIGHUP reads the users and the keys again')
     .requiredOption('--config <file>', 'its configuration')
     .option('--pid-file <file>', 'where to write the process id while it runs')
     .addOption(logLevel())
@@ -112,6 +112,7 @@ function files(program: Command): void {
       (await import('./commands/certificate.ts')).certificate(name, options),
     );
   users(program);
+  keys(program);
 }
 
 function users(program: Command): void {
@@ -150,6 +151,43 @@ function users(program: Command): void {
     .option('--users <file>', "another list than the home's")
     .addHelpText('after', examples('argyle user list'))
     .action(async (options) => (await import('./commands/user.ts')).list(options));
+}
+
+function keys(program: Command): void {
+  const keys = program
+    .command('keys')
+    .description("replace the cluster's key while nodes run; they notice by themselves");
+  const admin = "nodes to ask, in place of the home's: http://127.0.0.1:12081";
+  keys
+    .command('list')
+    .description('ids and ages of the keys, and which of them each node has')
+    .addOption(home())
+    .option('--keys <file>', "another ring than the home's cluster.key")
+    .option('--admin <url...>', admin)
+    .addHelpText('after', examples('argyle keys list'))
+    .action(async (options) => (await import('./commands/keys.ts')).list(options));
+  keys
+    .command('rotate')
+    .description('add a key, let it seal when all nodes have it, remove the old one')
+    .addOption(home())
+    .option('--keys <file>', "another ring than the home's cluster.key")
+    .option('--admin <url...>', admin)
+    .addOption(
+      new Option('--step <step>', 'only the next step, which must be this one').choices([
+        'add',
+        'promote',
+        'remove',
+      ]),
+    )
+    .option('--force', 'go on though some nodes do not answer')
+    .addHelpText(
+      'after',
+      examples(
+        'argyle keys rotate',
+        'argyle keys rotate --step promote --admin http://192.0.2.7:12081',
+      ),
+    )
+    .action(async (options) => (await import('./commands/keys.ts')).rotate(options));
 }
 
 function local(program: Command): void {

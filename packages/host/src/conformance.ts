@@ -20,7 +20,7 @@ interface Opened {
   readonly failures: Error[];
 }
 
-const LINK_KEY = new Uint8Array(32).fill(7);
+const LINK_KEYS = [{ identity: 'link', key: new Uint8Array(32).fill(7) }];
 
 /** What both hosts must do alike: each named case is one promise of the Host interface. */
 export const hostContract: Readonly<Record<string, (place: ConformancePlace) => Promise<void>>> = {
@@ -168,7 +168,7 @@ function start(
   const port = host.openPort(
     {
       ...{ group: grouped ? place.group : undefined, interfaceAddress, ownPort },
-      ...{ linkKey: LINK_KEY, multicastTtl: 0 },
+      ...{ linkKeys: () => LINK_KEYS, multicastTtl: 0 },
     },
     handlers,
   );

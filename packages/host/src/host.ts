@@ -28,10 +28,21 @@ export interface PortOptions {
   readonly interfaceAddress: string;
   /** The member's own port: source of all it sends, unicast in, and TCP for links. 0 picks one. */
   readonly ownPort: number;
-  /** 32 bytes; links authenticate with it (TLS 1.3, external PSK with (EC)DHE). */
-  readonly linkKey: Uint8Array;
+  /**
+   * Links authenticate with them (TLS 1.3, external PSK with (EC)DHE): the first opens, all are
+   * taken. Asked for each link anew, because keys change.
+   */
+  readonly linkKeys: () => readonly LinkKey[];
   /** Hops that a multicast datagram may travel. */
   readonly multicastTtl: number;
+}
+
+/** A pre-shared key of links. */
+export interface LinkKey {
+  /** Told in clear (RFC 8446 §4.2.11). */
+  readonly identity: string;
+  /** 32 bytes. */
+  readonly key: Uint8Array;
 }
 
 export interface PortHandlers {

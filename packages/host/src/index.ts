@@ -1,4 +1,4 @@
-export type { Cancel, Host, Port, PortHandlers, PortOptions } from './host.ts';
+export type { Cancel, Host, LinkKey, Port, PortHandlers, PortOptions } from './host.ts';
 export type {
   Channel,
   Endpoint,

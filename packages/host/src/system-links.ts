@@ -1,12 +1,11 @@
 import { constants } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
-import type { PortHandlers } from './host.ts';
+import type { LinkKey, PortHandlers } from './host.ts';
 import type { Endpoint, LinkEnd, StrangerEnd } from './machine.ts';
 
 /** RFC 8446 §4.2.11: an external PSK names its hash; this suite's is SHA-256. */
 const CIPHER_SUITE = 'TLS_AES_128_GCM_SHA256';
-const PSK_IDENTITY = 'argyle link 1';
 const HANDSHAKE_TIMEOUT_MS = 3_000;
 const ACCEPTED_MAX = 1_024;
 /** Connections that shake hands. One more ends the oldest: members are done in milliseconds. */
@@ -30,7 +29,7 @@ interface Accepted {
  * in, and a key that leaks later opens no recording.
  */
 export class SystemLinks {
-  readonly #linkKey: Buffer;
+  readonly #linkKeys: () => readonly LinkKey[];
   readonly #handlers: PortHandlers;
   readonly #server: Server;
   readonly #sockets = new Map<number, TLSSocket>();
@@ -40,16 +39,17 @@ export class SystemLinks {
   #accepted = 0;
 
   constructor(
-    options: { own: Endpoint; linkKey: Uint8Array },
+    options: { own: Endpoint; linkKeys: () => readonly LinkKey[] },
     handlers: PortHandlers,
     listening: (port: number | Error) => void,
   ) {
-    this.#linkKey = Buffer.from(options.linkKey);
+    this.#linkKeys = options.linkKeys;
     this.#handlers = handlers;
     this.#server = createServer({
       ...this.#tls(),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      pskCallback: (_socket, identity) => (identity === PSK_IDENTITY ? this.#linkKey : null),
+      pskCallback: (_socket, identity) =>
+        this.#linkKeys().find((known) => known.identity === identity)?.key ?? null,
     });
     this.#server.maxConnections = ACCEPTED_MAX;
     this.#server.on('error', listening);
@@ -78,7 +78,7 @@ export class SystemLinks {
       host: to.address,
       port: to.port,
       checkServerIdentity: () => undefined,
-      pskCallback: () => ({ psk: this.#linkKey, identity: PSK_IDENTITY }),
+      pskCallback: () => this.#opening(),
     });
     socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => socket.destroy(new Error('handshake timed out')));
     socket.once('secureConnect', () => {
@@ -116,6 +116,11 @@ export class SystemLinks {
       ciphers: CIPHER_SUITE,
       secureOptions: constants.SSL_OP_NO_TICKET,
     } as const;
+  }
+
+  #opening() {
+    const [first] = this.#linkKeys();
+    return first ? { psk: first.key, identity: first.identity } : null;
   }
 
   #meet(socket: Socket): void {

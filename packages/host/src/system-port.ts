@@ -26,11 +26,11 @@ export class SystemPort implements Port {
     this.#options = options;
     this.#handlers = handlers;
     this.#own = createSocket({ type: 'udp4', lookup: asItIs(4) });
-    const { group, interfaceAddress: address, ownPort: port, linkKey } = options;
+    const { group, interfaceAddress: address, ownPort: port, linkKeys } = options;
     if (group) this.#group = new GroupSocket({ ...options, group }, this.#own);
     for (const socket of this.#sockets) socket.on('error', (error) => this.#fail(error));
     // TCP first: its port numbers are the scarcer ones when the kernel may choose.
-    this.#links = new SystemLinks({ own: { address, port }, linkKey }, handlers, (listening) => {
+    this.#links = new SystemLinks({ own: { address, port }, linkKeys }, handlers, (listening) => {
       if (listening instanceof Error) this.#fail(listening);
       else if (!this.#closed) this.#bindOwn({ address, port: listening });
     });

@@ -122,7 +122,7 @@ function driven(onEvent: (event: string, machine: Recorder) => void = () => unde
     group: GROUP,
     interfaceAddress: '127.0.0.1',
     ownPort: 0,
-    linkKey: new Uint8Array(32),
+    linkKeys: () => [],
     multicastTtl: 1,
   });
   return { host, machine, driver };

@@ -6,7 +6,7 @@ import { SystemHost } from '../src/system.ts';
 import { SystemLinks } from '../src/system-links.ts';
 
 const host = new SystemHost();
-const LINK_KEY = new Uint8Array(32).fill(1);
+const LINK_KEYS = [{ identity: 'link', key: new Uint8Array(32).fill(1) }];
 const CROWD = 300;
 const HANDSHAKES_MAX = 256;
 
@@ -30,7 +30,7 @@ async function listen(t: Test) {
     link: (input: LinkInput) => inputs.push(input),
   };
   const own = { address: '127.0.0.1', port: 0 };
-  const links = new SystemLinks({ own, linkKey: LINK_KEY }, handlers, resolve);
+  const links = new SystemLinks({ own, linkKeys: () => LINK_KEYS }, handlers, resolve);
   t.teardown(() => new Promise<void>((stopped) => links.stop(stopped)));
   const port = await promise;
   if (typeof port !== 'number') throw port;

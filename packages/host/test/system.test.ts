@@ -46,7 +46,7 @@ t.test('a link with another cluster’s key is refused by authentication', async
         group: place.group,
         interfaceAddress: '127.0.0.1',
         ownPort: 0,
-        linkKey: new Uint8Array(32).fill(fill),
+        linkKeys: () => [{ identity: 'link', key: new Uint8Array(32).fill(fill) }],
         multicastTtl: 0,
       },
       {
@@ -75,7 +75,7 @@ t.test('a group that is none is a failure of the port, not of the process', asyn
       group: { address: '127.0.0.1', port: 0 },
       interfaceAddress: '127.0.0.1',
       ownPort: 0,
-      linkKey: new Uint8Array(32),
+      linkKeys: () => [],
       multicastTtl: 0,
     },
     {
@@ -97,7 +97,7 @@ t.test('a stranger who connects and says nothing does not keep a port from closi
       group: place.group,
       interfaceAddress: '127.0.0.1',
       ownPort: 0,
-      linkKey: new Uint8Array(32),
+      linkKeys: () => [],
       multicastTtl: 0,
     },
     {

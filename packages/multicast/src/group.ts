@@ -371,10 +371,8 @@ export class Group implements Machine<GroupEvent> {
     if (!own) return;
     this.#reviewHearing(now);
     const standing = {
-      membership: this.#membership,
-      startedAt: this.#startedAt,
-      offsetMs: this.#offsetMs,
-      highest: this.#outbound.sequence,
+      ...{ membership: this.#membership, startedAt: this.#startedAt, offsetMs: this.#offsetMs },
+      ...{ highest: this.#outbound.sequence, keys: this.keyring.ids },
     };
     this.#heartbeats.send(standing, own, now);
   }

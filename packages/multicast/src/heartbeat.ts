@@ -20,12 +20,15 @@
  * +---------------------------------------------------------------+
  * |  name, note, entries: { incarnation (128), state (4), heard (4),
  * |     joined at (64), received (64), applied (64) } ...
- * +---------------------------------------------------------------+
+ * +---------------+-----------------------------------------------+
+ * |   keys (8)    |  keys: { key id (32) } ...
+ * +---------------+-----------------------------------------------+
  */
 import type { Endpoint } from '@argyle/host';
 import { readCount, writeCount } from '@argyle/host';
 import type { Heard } from './hearing.ts';
-import { INCARNATION_BYTES } from './segment.ts';
+import { CLUSTER_KEYS_MAX } from './cluster-keys.ts';
+import { INCARNATION_BYTES, KEY_ID_BYTES } from './segment.ts';
 
 const FIXED_BYTES = 36 + INCARNATION_BYTES;
 export const ENTRY_BYTES = INCARNATION_BYTES + 25;
@@ -63,17 +66,20 @@ export interface Heartbeat {
   readonly viewSize: number;
   readonly leastOfView: string;
   readonly entries: readonly Entry[];
+  /** Ids of the keys in the sender's ring, the one that seals first. Hexadecimal. */
+  readonly keys: readonly string[];
 }
 
 /** Bytes of a heartbeat without entries. */
-export function heartbeatBytes(name: string, note: Uint8Array): number {
-  return FIXED_BYTES + Buffer.byteLength(name) + note.length;
+export function heartbeatBytes(name: string, note: Uint8Array, keys: readonly string[]): number {
+  return FIXED_BYTES + Buffer.byteLength(name) + note.length + 1 + keys.length * KEY_ID_BYTES;
 }
 
 export function encodeHeartbeat(beat: Heartbeat): Buffer {
   const name = Buffer.from(beat.name);
   const entriesAt = FIXED_BYTES + name.length + beat.note.length;
-  const body = Buffer.alloc(entriesAt + beat.entries.length * ENTRY_BYTES);
+  const keysAt = entriesAt + beat.entries.length * ENTRY_BYTES;
+  const body = Buffer.alloc(keysAt + 1 + beat.keys.length * KEY_ID_BYTES);
   body[0] = name.length;
   body[1] = beat.note.length;
   body.writeUInt16BE(beat.own.port, 2);
@@ -94,6 +100,8 @@ export function encodeHeartbeat(beat: Heartbeat): Buffer {
     writeCount(body, entry.received, at + INCARNATION_BYTES + 9);
     writeCount(body, entry.applied, at + INCARNATION_BYTES + 17);
   });
+  body[keysAt] = beat.keys.length;
+  body.write(beat.keys.join(''), keysAt + 1, 'hex');
   return body;
 }
 
@@ -104,14 +112,17 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
   const count = body.readUInt16BE(34);
   const entriesAt = FIXED_BYTES + nameBytes + noteBytes;
   if (nameBytes === 0 || nameBytes > NAME_BYTES_MAX || noteBytes > NOTE_BYTES_MAX) return undefined;
-  if (body.length !== entriesAt + count * ENTRY_BYTES) return undefined;
+  const keysAt = entriesAt + count * ENTRY_BYTES;
+  const keys = body[keysAt] ?? 0;
+  if (keys === 0 || keys > CLUSTER_KEYS_MAX) return undefined;
+  if (body.length !== keysAt + 1 + keys * KEY_ID_BYTES) return undefined;
   const own = { address: body.subarray(4, 8).join('.'), port: body.readUInt16BE(2) };
   const uptimeMs = readCount(body, 8);
   const wallMs = readCount(body, 16);
   const highest = readCount(body, 24);
   if (own.port === 0 || uptimeMs + wallMs + highest === Infinity) return undefined;
   const entries: Entry[] = [];
-  for (let at = entriesAt; at < body.length; at += ENTRY_BYTES) {
+  for (let at = entriesAt; at < keysAt; at += ENTRY_BYTES) {
     const entry = decodeEntry(body, at);
     if (entry) entries.push(entry);
   }
@@ -125,6 +136,7 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
     viewSize: body.readUInt16BE(32),
     leastOfView: body.toString('hex', 36, 36 + INCARNATION_BYTES),
     entries,
+    keys: body.toString('hex', keysAt + 1).match(/.{8}/g) ?? [],
   };
 }
 

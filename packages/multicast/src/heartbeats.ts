@@ -20,6 +20,8 @@ export interface Standing {
   readonly offsetMs: number;
   /** Of its stream. */
   readonly highest: number;
+  /** Of its ring. */
+  readonly keys: readonly string[];
 }
 
 /** This member's heartbeats: when they leave, what they say, and to whom they go by unicast too. */
@@ -66,13 +68,14 @@ export class Heartbeats {
     this.#transmitter.toEach(SegmentKind.heartbeat, body, apart);
   }
 
-  #compose({ membership, startedAt, offsetMs, highest }: Standing, own: Endpoint, now: number) {
+  #compose(standing: Standing, own: Endpoint, now: number): Buffer {
+    const { membership, startedAt, offsetMs, highest, keys } = standing;
     const { name, note: noteNow, segmentBytes } = this.#options;
     const note = noteNow();
     const { size, least } = membership.strength;
-    const room = segmentBytes - OVERHEAD_BYTES - heartbeatBytes(name, note);
+    const room = segmentBytes - OVERHEAD_BYTES - heartbeatBytes(name, note, keys);
     return encodeHeartbeat({
-      ...{ name, note, own, highest, viewSize: size, leastOfView: least },
+      ...{ name, note, own, highest, keys, viewSize: size, leastOfView: least },
       uptimeMs: now - startedAt,
       wallMs: now + offsetMs,
       entries: membership.entries(room, now),

@@ -1,6 +1,9 @@
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
-import { type Endpoint, readCount, writeCount } from '@argyle/host';
+import assert from 'node:assert/strict';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { type Endpoint, type LinkKey, readCount, writeCount } from '@argyle/host';
+import { CLUSTER_KEYS_MAX, type ClusterKeys, soleKey } from './cluster-keys.ts';
 import { Derivations } from './derivations.ts';
+import { SegmentKeys } from './segment-keys.ts';
 import {
   CLUSTER_ID_BYTES,
   CLUSTER_ID_OFFSET,
@@ -16,24 +19,10 @@ import {
   TAG_BYTES,
 } from './segment.ts';
 
-export const CLUSTER_KEY_BYTES = 32;
-
-/** HKDF-SHA-256 (RFC 5869) of the cluster key; every label is here and in PROTOCOL.md. */
-const SALT = 'argyle group 1';
-const Label = {
-  cluster: 'cluster id',
-  key: 'key id',
-  segment: 'segment',
-  link: 'link',
-  digest: 'digest',
-} as const;
-
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
-/** Keys of incarnations that have not yet sealed anything that opened. */
-const UNPROVEN_KEYS_MAX = 256;
-/** Keys of those that have, and are no members: joiners, and the dead in recordings. */
-const STRANGERS_KEYS_MAX = 1_024;
+/** Identity of links' pre-shared keys (RFC 8446 §4.2.11), before the key's id. */
+const LINK_IDENTITY = 'argyle link 1 ';
 
 export type OpenRefusal =
   'short' | 'version' | 'cluster' | 'key' | 'derivations' | 'authentication';
@@ -47,36 +36,58 @@ export interface OpenedSegment {
 }
 
 /**
- * Seals and opens a group's segments. The key belongs to the sender's incarnation and the nonce is
- * its packet number, so no pair of key and nonce comes twice: an incarnation is 16 bytes drawn at
- * each start, and `seal` alone counts its packets.
+ * Seals and opens a group's segments. The key belongs to a key of the ring and to the sender's
+ * incarnation, and the nonce is its packet number, so no pair of key and nonce comes twice: an
+ * incarnation is 16 bytes drawn at each start, and `seal` alone counts its packets.
  */
 export class Keyring {
   readonly clusterId: Buffer;
-  readonly linkKey: Buffer;
   readonly digestKey: Buffer;
-  readonly #clusterKey: Uint8Array;
-  readonly #keyId: Buffer;
-  readonly #members = new Map<string, Buffer>();
-  readonly #strangers = new Map<string, Buffer>();
-  readonly #unproven = new Map<string, Buffer>();
+  /** The first seals. */
+  #ring: readonly SegmentKeys[];
+  readonly #members = new Set<string>();
   readonly #derivations: Derivations;
-  #own: { incarnation: Buffer; key: Buffer; packet: number };
+  #own = { incarnation: Buffer.alloc(0), name: '', packet: 0 };
+  #sealing: { keys: SegmentKeys; key: Buffer };
 
   /** `expects`: whose unknown incarnations come first, see Derivations. */
-  constructor(clusterKey: Uint8Array, expects: (from: Endpoint) => boolean = () => false) {
+  constructor(
+    clusterKey: Uint8Array | ClusterKeys,
+    expects: (from: Endpoint) => boolean = () => false,
+  ) {
     this.#derivations = new Derivations(expects);
-    if (clusterKey.length !== CLUSTER_KEY_BYTES) {
-      throw new RangeError(
-        `a cluster key has ${CLUSTER_KEY_BYTES} bytes, not ${clusterKey.length}`,
-      );
-    }
-    this.#clusterKey = Uint8Array.from(clusterKey);
-    this.clusterId = this.#derive(Label.cluster, CLUSTER_ID_BYTES);
-    this.#keyId = this.#derive(Label.key, KEY_ID_BYTES);
-    this.linkKey = this.#derive(Label.link, 32);
-    this.digestKey = this.#derive(Label.digest, 16);
-    this.#own = { incarnation: Buffer.alloc(0), key: Buffer.alloc(0), packet: 0 };
+    const { clusterId, digestKey, keys } = ringOf(clusterKey);
+    this.clusterId = Buffer.from(clusterId);
+    this.digestKey = Buffer.from(digestKey);
+    this.#ring = keys.map((key) => new SegmentKeys(key));
+    this.#sealing = this.#sealWithFirst();
+  }
+
+  /** Ids of the ring's keys in hexadecimal, the one that seals first. */
+  get ids(): readonly string[] {
+    return this.#ring.map(({ id }) => id);
+  }
+
+  /** Pre-shared keys of links: the first opens them, all are taken. */
+  get linkKeys(): readonly LinkKey[] {
+    return this.#ring.map(({ id, linkKey }) => ({ identity: LINK_IDENTITY + id, key: linkKey }));
+  }
+
+  /**
+   * Takes other keys in place of those it has: from here on the first seals, and only they open.
+   * Packet numbers go on, and members stay. False when they are another cluster's: nothing changed.
+   */
+  take(clusterKeys: Uint8Array | ClusterKeys): boolean {
+    const { clusterId, digestKey, keys } = ringOf(clusterKeys);
+    if (!this.clusterId.equals(clusterId) || !this.digestKey.equals(digestKey)) return false;
+    this.#ring = keys.map((key) => {
+      const taken = new SegmentKeys(key);
+      const known = this.#ring.find(({ id }) => id === taken.id);
+      if (!known) for (const name of this.#members) taken.admit(name);
+      return known ?? taken;
+    });
+    this.#sealing = this.#sealWithFirst();
+    return true;
   }
 
   /**
@@ -85,21 +96,23 @@ export class Keyring {
    */
   adopt(incarnation: Uint8Array): void {
     const own = Buffer.from(incarnation);
-    for (const [name, key] of this.#members) this.#meet(name, key);
+    for (const keys of this.#ring) keys.dismiss();
     this.#members.clear();
-    this.#own = { incarnation: own, key: this.#segmentKey(own), packet: 0 };
+    this.#own = { incarnation: own, name: own.toString('hex'), packet: 0 };
+    this.#sealing = this.#sealWithFirst();
   }
 
   seal(kind: number, body: Uint8Array): Buffer {
     this.#own.packet += 1;
+    const { keys, key } = this.#sealing;
     const header = encodeHeader({
       kind,
-      keyId: this.#keyId,
+      keyId: keys.idBytes,
       clusterId: this.clusterId,
       incarnation: this.#own.incarnation,
       packet: this.#own.packet,
     });
-    const cipher = createCipheriv(CIPHER, this.#own.key, nonce(this.#own.packet));
+    const cipher = createCipheriv(CIPHER, key, nonce(this.#own.packet));
     cipher.setAAD(header);
     return Buffer.concat([header, cipher.update(body), cipher.final(), cipher.getAuthTag()]);
   }
@@ -111,61 +124,66 @@ export class Keyring {
     if (!this.clusterId.equals(field(segment, CLUSTER_ID_OFFSET, CLUSTER_ID_BYTES))) {
       return 'cluster';
     }
-    if (!this.#keyId.equals(field(segment, KEY_ID_OFFSET, KEY_ID_BYTES))) return 'key';
+    const id = field(segment, KEY_ID_OFFSET, KEY_ID_BYTES);
+    const keys = this.#ring.find(({ idBytes }) => idBytes.equals(id));
+    if (!keys) return 'key';
     const incarnation = field(segment, INCARNATION_OFFSET, INCARNATION_BYTES);
     const name = incarnation.toString('hex');
-    const key = this.#keyOf(name, incarnation, from, now);
+    const key = this.#keyOf(keys, name, incarnation, from, now);
     if (!key) return 'derivations';
     const packet = readCount(segment, PACKET_OFFSET);
     const body = decrypt(segment, key, packet);
     if (!body) {
-      if (this.#unproven.has(name)) this.#derivations.suspect(from.address, now);
+      if (keys.isUnproven(name)) this.#derivations.suspect(from.address, now);
       return 'authentication';
     }
-    this.#prove(name, key);
+    keys.prove(name);
     return { kind: segment[1] ?? 0, incarnation: name, packet, body };
   }
 
-  /** It is a member: its key stays until it is forgotten, however many strangers come. */
+  /** It is a member: its keys stay until it is forgotten, however many strangers come. */
   admit(incarnation: string): void {
-    const key = this.#strangers.get(incarnation);
-    if (!key) return;
-    this.#strangers.delete(incarnation);
-    this.#members.set(incarnation, key);
+    this.#members.add(incarnation);
+    for (const keys of this.#ring) keys.admit(incarnation);
   }
 
-  /** Its key is needed no more. */
+  /** Its keys are needed no more. */
   forget(incarnation: string): void {
     this.#members.delete(incarnation);
+    for (const keys of this.#ring) keys.forget(incarnation);
   }
 
-  #keyOf(name: string, incarnation: Buffer, from: Endpoint, now: number): Buffer | undefined {
-    if (incarnation.equals(this.#own.incarnation)) return this.#own.key;
-    const known = this.#members.get(name) ?? this.#strangers.get(name) ?? this.#unproven.get(name);
+  /** Its own incarnation's keys are kept as a member's are: own segments come back under each. */
+  #sealWithFirst(): { keys: SegmentKeys; key: Buffer } {
+    const { incarnation, name } = this.#own;
+    for (const keys of this.#ring) if (name !== '') keys.admit(name);
+    const [keys] = this.#ring;
+    assert(keys, 'a ring has a key');
+    return { keys, key: keys.derive(incarnation) };
+  }
+
+  #keyOf(
+    keys: SegmentKeys,
+    name: string,
+    incarnation: Buffer,
+    from: Endpoint,
+    now: number,
+  ): Buffer | undefined {
+    const known = keys.of(name);
     if (known) return known;
     if (!this.#derivations.take(from, now)) return undefined;
-    const key = this.#segmentKey(incarnation);
-    bounded(this.#unproven, UNPROVEN_KEYS_MAX);
-    this.#unproven.set(name, key);
-    return key;
+    return keys.meet(name, incarnation);
   }
+}
 
-  #prove(name: string, key: Buffer): void {
-    if (this.#unproven.delete(name)) this.#meet(name, key);
+/** Throws a RangeError for what is no ring. */
+function ringOf(said: Uint8Array | ClusterKeys): ClusterKeys {
+  const ring = said instanceof Uint8Array ? soleKey(said) : said;
+  const { length } = ring.keys;
+  if (length === 0 || length > CLUSTER_KEYS_MAX) {
+    throw new RangeError(`a ring has 1 to ${CLUSTER_KEYS_MAX} keys, not ${length}`);
   }
-
-  #meet(name: string, key: Buffer): void {
-    bounded(this.#strangers, STRANGERS_KEYS_MAX);
-    this.#strangers.set(name, key);
-  }
-
-  #segmentKey(incarnation: Uint8Array): Buffer {
-    return this.#derive(Buffer.concat([Buffer.from(Label.segment), incarnation]), 32);
-  }
-
-  #derive(info: string | Uint8Array, sizeBytes: number): Buffer {
-    return Buffer.from(hkdfSync('sha256', this.#clusterKey, SALT, info, sizeBytes));
-  }
+  return ring;
 }
 
 function field(segment: Buffer, offset: number, sizeBytes: number): Buffer {
@@ -191,11 +209,4 @@ function decrypt(segment: Buffer, key: Buffer, packet: number): Buffer | undefin
   } catch {
     return undefined;
   }
-}
-
-/** Makes room for one more by forgetting the oldest. */
-function bounded(map: Map<string, unknown>, limit: number): void {
-  if (map.size < limit) return;
-  const oldest = map.keys().next().value;
-  if (oldest !== undefined) map.delete(oldest);
 }

@@ -1,11 +1,12 @@
 import type { Endpoint } from '@argyle/host';
+import type { ClusterKeys } from './cluster-keys.ts';
 import type { GateName } from './gates/gate.ts';
 
 export interface GroupOptions {
   /** Unique among live members, 1 to 64 bytes of UTF-8. */
   readonly name: string;
-  /** 32 random bytes, the same at all members. */
-  readonly clusterKey: Uint8Array;
+  /** A ring, or 32 random bytes for a ring of one key. */
+  readonly clusterKey: Uint8Array | ClusterKeys;
   /** A kernel's random source. */
   readonly random: (sizeBytes: number) => Uint8Array;
   /** Own endpoints of members that are greeted by unicast until they are heard. */

@@ -25,6 +25,7 @@ const beat: Heartbeat = {
       heard: UNICAST_WANTED,
     },
   ],
+  keys: ['94a0baad', '2b6275f5'],
 };
 
 t.test('a heartbeat comes back as it was, and every truncation of it is refused', (t) => {
@@ -40,11 +41,19 @@ t.test(
   'a heartbeat names a state that this version does not know: the entry is passed over',
   (t) => {
     const bytes = encodeHeartbeat(beat);
-    bytes[bytes.length - 25] = 200;
+    bytes[bytes.length - 9 - 25] = 200;
     t.same(decodeHeartbeat(bytes)?.entries, beat.entries.slice(0, 1));
     t.end();
   },
 );
+
+t.test('a heartbeat names 1 to 4 keys', (t) => {
+  for (const keys of [0, 5]) {
+    const bytes = encodeHeartbeat({ ...beat, keys: Array(keys).fill('94a0baad') });
+    t.equal(decodeHeartbeat(bytes), undefined, `${keys}`);
+  }
+  t.end();
+});
 
 t.test('a heartbeat that leads nowhere, or counts beyond all counting, is refused', (t) => {
   t.equal(decodeHeartbeat(encodeHeartbeat({ ...beat, own: { ...beat.own, port: 0 } })), undefined);

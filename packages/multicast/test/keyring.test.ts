@@ -1,4 +1,5 @@
 import t from 'tap';
+import { type ClusterKeys, keyId, soleKey } from '../src/cluster-keys.ts';
 import { Keyring } from '../src/keyring.ts';
 import { HEADER_BYTES, SegmentKind } from '../src/segment.ts';
 
@@ -7,7 +8,7 @@ const incarnation = (fill: number) => new Uint8Array(16).fill(fill);
 const FROM = { address: '198.18.0.1', port: 13_081 };
 const body = Buffer.from('a session');
 
-function keyring(fill: number, clusterKey = CLUSTER_KEY): Keyring {
+function keyring(fill: number, clusterKey: Uint8Array | ClusterKeys = CLUSTER_KEY): Keyring {
   const ring = new Keyring(clusterKey);
   ring.adopt(incarnation(fill));
   return ring;
@@ -94,6 +95,108 @@ t.test('made-up incarnations cost at most 200 key derivations a second', (t) => 
   t.equal(counts.authentication + counts.derivations, 1_000);
   t.ok(counts.authentication <= 401, `${counts.authentication} derivations in 1 s after a pause`);
   t.type(receiver.open(known.seal(SegmentKind.data, body), FROM, 1_500), 'object', 'members go on');
+  t.end();
+});
+
+/** The ring that began with CLUSTER_KEY, at some step of a change. */
+function ring(...keys: readonly Uint8Array[]): ClusterKeys {
+  return { ...soleKey(CLUSTER_KEY), keys };
+}
+
+const OLD = CLUSTER_KEY;
+const NEW = new Uint8Array(32).fill(77);
+const STEPS = [ring(OLD), ring(OLD, NEW), ring(NEW, OLD), ring(NEW)];
+
+t.test('members of which one is a step behind the other open what they send each other', (t) => {
+  for (const [step, behind] of STEPS.slice(0, -1).entries()) {
+    const [one, two] = [keyring(1, behind), keyring(2, STEPS[step + 1])];
+    t.type(two.open(one.seal(SegmentKind.data, body), FROM, 0), 'object', `step ${step}, ahead`);
+    t.type(one.open(two.seal(SegmentKind.data, body), FROM, 0), 'object', `step ${step}, behind`);
+  }
+  t.end();
+});
+
+t.test(
+  'a member takes one step after another: packet numbers go on, and no key comes twice',
+  (t) => {
+    const [sender, receiver] = [keyring(1), keyring(2)];
+    const sealed = STEPS.map((step) => {
+      t.ok(receiver.take(step));
+      t.ok(sender.take(step));
+      const segment = sender.seal(SegmentKind.data, body);
+      t.match(receiver.open(segment, FROM, 0), { incarnation: '01'.repeat(16) });
+      return segment;
+    });
+    const ids = [OLD, OLD, NEW, NEW].map((key) => keyId(key));
+    t.same(
+      sealed.map((segment) => segment.toString('hex', 4, 8)),
+      ids,
+    );
+    t.same(
+      sealed.map((segment) => segment.readUInt32BE(36)),
+      [1, 2, 3, 4],
+    );
+    t.equal(receiver.open(sealed[1]!, FROM, 0), 'key', 'of a removed key, not even recorded ones');
+    t.end();
+  },
+);
+
+t.test('own segments come back under the key that sealed them', (t) => {
+  const own = keyring(1, ring(OLD, NEW));
+  const before = own.seal(SegmentKind.data, body);
+  own.take(ring(NEW, OLD));
+  t.type(own.open(before, FROM, 0), 'object');
+  t.type(own.open(own.seal(SegmentKind.data, body), FROM, 0), 'object');
+  t.end();
+});
+
+t.test('who has none but a removed key is refused, either way', (t) => {
+  const [left, stays] = [keyring(1, ring(OLD)), keyring(2, ring(NEW))];
+  t.equal(stays.open(left.seal(SegmentKind.data, body), FROM, 0), 'key');
+  t.equal(left.open(stays.seal(SegmentKind.data, body), FROM, 0), 'key');
+  t.end();
+});
+
+t.test('a member that seals with another key of the ring costs strangers nothing', (t) => {
+  const receiver = keyring(2, ring(OLD, NEW));
+  const member = keyring(1, ring(OLD, NEW));
+  t.type(receiver.open(member.seal(SegmentKind.data, body), FROM, 0), 'object');
+  receiver.admit('01'.repeat(16));
+  for (let noise = 0; noise < 1_000; noise += 1) {
+    const forged = keyring(3, ring(OLD, NEW)).seal(SegmentKind.data, body);
+    forged.writeUInt32BE(noise, 16);
+    receiver.open(forged, FROM, 1);
+  }
+  t.equal(receiver.open(keyring(4).seal(SegmentKind.data, body), FROM, 1), 'derivations');
+  member.take(ring(NEW, OLD));
+  t.type(receiver.open(member.seal(SegmentKind.data, body), FROM, 1), 'object', 'held already');
+  const third = new Uint8Array(32).fill(78);
+  receiver.take(ring(NEW, third));
+  member.take(ring(third));
+  t.type(receiver.open(member.seal(SegmentKind.data, body), FROM, 1), 'object', 'a key added');
+  t.end();
+});
+
+t.test('another cluster’s keys are not taken', (t) => {
+  const own = keyring(1);
+  t.equal(own.take(soleKey(NEW)), false);
+  t.equal(own.take({ ...ring(NEW), digestKey: new Uint8Array(16) }), false);
+  t.same(own.ids, [keyId(OLD)]);
+  t.end();
+});
+
+t.test('each key of the ring has a link key under an identity that names it', (t) => {
+  const identities = keyring(1, ring(NEW, OLD)).linkKeys.map(({ identity }) => identity);
+  t.same(identities, [`argyle link 1 ${keyId(NEW)}`, `argyle link 1 ${keyId(OLD)}`]);
+  const [promoted, opened] = keyring(1, ring(NEW, OLD)).linkKeys.map(({ key }) => key);
+  t.same(keyring(2).linkKeys[0]?.key, opened);
+  t.notSame(promoted, opened);
+  t.end();
+});
+
+t.test('a ring has 1 to 4 keys', (t) => {
+  t.throws(() => new Keyring(ring()), /1 to 4 keys, not 0/);
+  t.throws(() => new Keyring(ring(OLD, OLD, OLD, OLD, OLD)), /1 to 4 keys, not 5/);
   t.end();
 });
 

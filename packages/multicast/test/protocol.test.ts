@@ -24,7 +24,7 @@ for (const file of ['segment', 'heartbeat', 'data', 'acknowledgement', 'links'])
 }
 
 t.test('every label of the key schedule is in PROTOCOL.md', (t) => {
-  const source = readFileSync(join(folder, 'src', 'keyring.ts'), 'utf8');
+  const source = readFileSync(join(folder, 'src', 'cluster-keys.ts'), 'utf8');
   const labels = [...source.matchAll(/^ {2}\w+: '([^']+)',$/gm)].map(([, label]) => label);
   t.equal(labels.length, 5);
   for (const label of labels) t.match(specification, `\`${label}\``);

@@ -58,7 +58,7 @@ export class SimulatedGroup {
       group: options.transport === 'unicast' ? undefined : GROUP_ENDPOINT,
       interfaceAddress: host.address,
       ownPort: OWN_PORT,
-      linkKey: group.keyring.linkKey,
+      linkKeys: () => group.keyring.linkKeys,
       multicastTtl: 1,
     });
     const member = { host, group, driver, messages, events, ended };

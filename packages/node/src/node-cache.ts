@@ -1,5 +1,10 @@
 import type { Host, Log } from '@argyle/host';
-import { LocalReplica, type ReplicaStatus, type SharedCache } from '@argyle/replica';
+import {
+  type ClusterKeys,
+  LocalReplica,
+  type ReplicaStatus,
+  type SharedCache,
+} from '@argyle/replica';
 import type { NodeOptions } from './options.ts';
 
 /** The cluster's cache as a node runs it. */
@@ -8,6 +13,8 @@ export interface NodeCache extends SharedCache {
   start(): Promise<void>;
   close(): Promise<void>;
   status(): ReplicaStatus;
+  /** False for another cluster's keys: nothing changed. */
+  takeKeys(clusterKeys: ClusterKeys): boolean;
 }
 
 export interface CacheHandlers {

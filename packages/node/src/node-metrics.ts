@@ -59,6 +59,15 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
       'Own segments that the slowest member has not applied.',
       Math.max(0, ...members.map(({ lag }) => lag)),
     ),
+    {
+      name: 'group_key',
+      help: '1 for each key in the ring, by its id: one seals, all open.',
+      type: 'gauge' as const,
+      values: self.keys.map((key, place) => ({
+        labels: { key, seals: place === 0 ? 'yes' : 'no' },
+        value: 1,
+      })),
+    },
     only('group_view_changes_total', 'Members that came or went.', viewChanges),
     counter(
       'group_segments_total',

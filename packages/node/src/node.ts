@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { Endpoint, Host, Log, MetricFamily } from '@argyle/host';
+import type { ClusterKeys } from '@argyle/replica';
 import { Binder } from './binder.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { Dialer } from './dialer.ts';
@@ -181,6 +182,14 @@ export class Node {
   reloadUsers(users: ReadonlyMap<string, UserEntry>): Promise<void> {
     const ended = this.#parts.users.replace(users);
     return this.#reported(this.#revocations.endUsers(ended));
+  }
+
+  /**
+   * The ring's first key seals from here on, and all of it opens; nothing that is open ends. False
+   * for another cluster's ring, which wants a new start: nothing changed.
+   */
+  reloadKeys(clusterKeys: ClusterKeys): boolean {
+    return this.#cache.takeKeys(clusterKeys);
   }
 
   /** Its sessions resume nowhere any more, and its open connections end, at every node. */

@@ -24,13 +24,17 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
     this.handlers?.stateChanged();
   }
 
+  takeKeys(): boolean {
+    return true;
+  }
+
   status(): ReplicaStatus {
     const state = this.ready ? 'ready' : 'synchronising';
     const reason = this.ready ? '' : 'It has not synchronised.';
     return {
       self: {
         ...{ name: 'fake', incarnation: '00'.repeat(16), state, reason, endpoint: '' },
-        ...{ uptimeMs: 0, sent: 0, acknowledged: 0 },
+        ...{ uptimeMs: 0, sent: 0, acknowledged: 0, keys: [] },
       },
       members: [],
       alone: true,

@@ -21,3 +21,4 @@ export type { LocalGroupOptions, LocalReplicaOptions } from './local-replica.ts'
 export { Replica } from './replica.ts';
 export type { ReplicaEvent, WriteStart } from './replica.ts';
 export type { ExchangeResult } from './exchange.ts';
+export type { ClusterKeys } from '@argyle/multicast';

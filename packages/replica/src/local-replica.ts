@@ -9,7 +9,7 @@ import {
   type Replicated,
   type SharedCache,
 } from './api.ts';
-import type { Transport } from '@argyle/multicast';
+import { type ClusterKeys, type Transport } from '@argyle/multicast';
 import { Finders, isAddress } from './finders.ts';
 import { Replica, type ReplicaEvent, type WriteStart } from './replica.ts';
 import { replicaStatus } from './snapshot.ts';
@@ -33,8 +33,8 @@ export interface LocalReplicaOptions {
 }
 
 export interface LocalGroupOptions {
-  /** 32 bytes. */
-  readonly clusterKey: Uint8Array;
+  /** A ring, or 32 bytes for a ring of one key. */
+  readonly clusterKey: Uint8Array | ClusterKeys;
   readonly address: Endpoint;
   readonly interfaceAddress: string;
   readonly ownPort: number;
@@ -120,7 +120,7 @@ export class LocalReplica implements SharedCache {
         group: group.transport === 'unicast' ? undefined : group.address,
         interfaceAddress: group.interfaceAddress,
         ownPort: group.ownPort,
-        linkKey: this.#replica.group.keyring.linkKey,
+        linkKeys: () => this.#replica.group.keyring.linkKeys,
         multicastTtl: group.multicastTtl,
       });
     });
@@ -138,6 +138,19 @@ export class LocalReplica implements SharedCache {
     this.#started = undefined;
     return new Promise((resolve) => {
       this.#driver.close(() => this.#finders.close(resolve));
+    });
+  }
+
+  /**
+   * From here on segments are sealed with the ring's first key, and opened with any of it; nobody
+   * leaves the view for it. False for another cluster's ring: nothing changed.
+   */
+  takeKeys(clusterKeys: ClusterKeys): boolean {
+    return this.#driver.run((now) => {
+      const { group } = this.#replica;
+      const taken = group.keyring.take(clusterKeys);
+      if (taken) group.beatSoon(now);
+      return taken;
     });
   }
 
@@ -238,7 +251,9 @@ export class LocalReplica implements SharedCache {
     } else if (event.kind === 'rejoined') {
       log.warn({}, 'others are heard by unicast alone: joining the multicast group anew');
     } else if (event.kind === 'dropped') {
-      log.warn({ reason: event.reason, from: event.from }, 'segment dropped');
+      const { reason, from } = event;
+      const why = reason === 'key' ? ': the key that sealed it is not in the ring here' : '';
+      log.warn({ reason, from }, `segment dropped${why}`);
     } else {
       const { address, port } = event.by;
       const name = JSON.stringify(this.#options.name);

@@ -29,6 +29,7 @@ export function replicaStatus(replica: Replica, context: SnapshotContext): Repli
       uptimeMs: Math.round(group.uptimeMs),
       sent: group.outbound.sequence,
       acknowledged: group.outbound.acknowledged,
+      keys: group.keyring.ids,
     },
     members: group.members.map((peer) => memberStatus(replica, peer, now)),
     alone: replica.state === 'ready' && group.members.length === 0,
@@ -61,6 +62,7 @@ function memberStatus(replica: Replica, peer: Peer, now: number): MemberStatus {
     received: receiver?.received ?? 0,
     applied,
     lag: outbound.sequence - applied,
+    keys: peer.beat?.keys ?? [],
   };
 }
 

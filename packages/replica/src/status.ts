@@ -27,6 +27,8 @@ export interface SelfStatus {
   readonly sent: number;
   /** The last sequence that every required member has applied. */
   readonly acknowledged: number;
+  /** Ids of the keys in its ring: the first seals, all open. */
+  readonly keys: readonly string[];
 }
 
 export interface MemberStatus {
@@ -48,6 +50,8 @@ export interface MemberStatus {
   readonly applied: number;
   /** Our segments that it has not applied. */
   readonly lag: number;
+  /** Ids of the keys in its ring, as it says: the first seals, all open. */
+  readonly keys: readonly string[];
 }
 
 export interface CacheStatus {

@@ -46,7 +46,7 @@ export class SimulatedReplicas {
       group: { address: '239.192.0.1', port: 13_080 },
       interfaceAddress: host.address,
       ownPort: 13_081,
-      linkKey: replica.group.keyring.linkKey,
+      linkKeys: () => replica.group.keyring.linkKeys,
       multicastTtl: 1,
     });
     return { host, replica, driver, events };

@@ -62,7 +62,7 @@ export class Balancer {
         group: { address: '239.192.0.1', port: 1 },
         interfaceAddress: this.host.address,
         ownPort,
-        linkKey: new Uint8Array(32),
+        linkKeys: () => [],
         multicastTtl: 1,
       },
       {

@@ -73,7 +73,7 @@ abstract class Process<To, Of extends Machine<To>> {
       group: GROUP,
       interfaceAddress: this.host.address,
       ownPort,
-      linkKey: new Uint8Array(32),
+      linkKeys: () => [],
       multicastTtl: 1,
     };
     return this.host.openPort(options, {

@@ -44,8 +44,7 @@ class TwoHosts {
       link: ignore,
       datagram: () => (this.arrived[name] += 1),
     };
-    const linkKey = new Uint8Array(32);
-    const options = { group: GROUP, ownPort: OWN_PORT, linkKey, multicastTtl: 1 };
+    const options = { group: GROUP, ownPort: OWN_PORT, linkKeys: () => [], multicastTtl: 1 };
     return host.openPort({ ...options, interfaceAddress: host.address }, handlers);
   }
 }

@@ -96,7 +96,7 @@ t.test('a forgotten host hears unicast and itself alone, until it joins the grou
     return host.openPort(
       {
         ...{ group: { address: '239.192.0.9', port: 13_080 }, interfaceAddress: host.address },
-        ...{ ownPort: 13_081, linkKey: new Uint8Array(32), multicastTtl: 1 },
+        ...{ ownPort: 13_081, linkKeys: () => [], multicastTtl: 1 },
       },
       {
         opened: () => undefined,

@@ -6,6 +6,7 @@ const HEADER = 'argyle cluster key 1';
 export const CLUSTER_KEY_BYTES = 32;
 /** 32 random bytes have about 30 distinct values; fewer than this is not chance. */
 const DISTINCT_MIN = 16;
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 export function encodeClusterKey(key: Uint8Array): string {
   return `${HEADER}\n${Buffer.from(key).toString('base64')}\n`;
@@ -19,8 +20,16 @@ export function decodeClusterKey(
   if (header !== HEADER) return { found: `no first line "${HEADER}"` };
   if (body === undefined) return { found: 'no key after the first line' };
   if (more.length > 0) return { found: 'more than one line after the first' };
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(body)) return { found: 'a second line that is not base64' };
-  const key = Buffer.from(body, 'base64');
+  if (!BASE64.test(body)) return { found: 'a second line that is not base64' };
+  return decodeKey(body);
+}
+
+/** A key in base64, or what was found instead, without quoting it. */
+export function decodeKey(
+  base64: string,
+): { readonly key: Uint8Array } | { readonly found: string } {
+  if (!BASE64.test(base64)) return { found: 'no key in base64' };
+  const key = Buffer.from(base64, 'base64');
   if (key.length !== CLUSTER_KEY_BYTES) return { found: `a key of ${key.length} bytes` };
   if (isPassphrase(key)) return { found: 'a key that is a passphrase, not random bytes' };
   return { key };

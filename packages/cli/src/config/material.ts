@@ -1,5 +1,4 @@
 import type { X509Certificate } from 'node:crypto';
-import { decodeClusterKey } from './cluster-key.ts';
 import {
   carriesName,
   endsSoon,
@@ -12,6 +11,7 @@ import {
 } from './credentials.ts';
 import type { ConfigDocument } from './document.ts';
 import { exposure, readText } from './files.ts';
+import { type DatedRing, decodeKeyRing, KEY_WANTED } from './key-ring.ts';
 import type { Findings } from './problem.ts';
 import type { KeyPath } from './schema-walk.ts';
 
@@ -27,16 +27,16 @@ export class Material {
     this.#nowMs = nowMs;
   }
 
-  /** 32 bytes. */
-  clusterKey(at: KeyPath): Uint8Array | undefined {
+  /** The ring. */
+  clusterKey(at: KeyPath): DatedRing | undefined {
     const said = this.#document.at(at);
     if (typeof said === 'string' && /^[A-Za-z0-9+/=_-]{40,}$/.test(said)) {
       const wanted = 'the path of a file that holds the key';
       this.#document.report(at, 'what looks like the key itself', wanted);
       return undefined;
     }
-    const wanted = 'a cluster key of 32 random bytes, as `argyle init` writes it';
-    return this.#read({ at, wanted, secret: true, parse: decodeClusterKey })?.key;
+    const parse = (text: string) => decodeKeyRing(text, this.#nowMs);
+    return this.#read({ at, wanted: KEY_WANTED, secret: true, parse })?.ring;
   }
 
   /** A PEM chain whose first certificate belongs to the key; `serverName`: it carries that name. */

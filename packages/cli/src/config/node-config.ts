@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import type * as z from 'zod';
 import type { Endpoint } from '@argyle/host';
+import type { ClusterKeys } from '@argyle/multicast';
 import type { NodeOptions } from '@argyle/node';
 import { ConfigDocument } from './document.ts';
 import { carriedBytes, interfaceAddress, segmentBytes } from './interface.ts';
@@ -18,6 +19,8 @@ export interface NodeConfig {
   readonly options: NodeOptions;
   readonly admin: Endpoint;
   readonly logLevel: LogLevel;
+  /** The ring, read again when it changes. */
+  readonly keysFile: string;
   /** Read again when it changes; undefined when no method needs it. */
   readonly usersFile: string | undefined;
   readonly warnings: readonly string[];
@@ -46,8 +49,14 @@ export function loadNodeConfig(file: string, nowMs: number): NodeConfig {
   }
   findings.settle();
   const { pair, clusterKey, ca } = files;
+  const keysFile = document.pathAt(['group', 'clusterKey']);
   assert(
-    said && pair && clusterKey && ca !== undefined && address !== undefined,
+    said &&
+      pair &&
+      clusterKey &&
+      keysFile !== undefined &&
+      ca !== undefined &&
+      address !== undefined,
     'what is missing is a problem',
   );
   warnOfFragments(said.group.segment, address, findings);
@@ -56,6 +65,7 @@ export function loadNodeConfig(file: string, nowMs: number): NodeConfig {
     options: toOptions(said, { ...files, pair, clusterKey, ca, address }),
     admin: said.admin,
     logLevel: said.log.level,
+    keysFile,
     usersFile: files.usersFile,
     warnings: findings.warnings,
     effective: { name: hostname(), ...Object(effective(nodeSchema, document.raw)) },
@@ -73,7 +83,7 @@ function warnOfFragments(segment: number | 'auto', address: string, findings: Fi
 
 interface Files {
   readonly pair: { readonly certificate: string; readonly key: string };
-  readonly clusterKey: Uint8Array;
+  readonly clusterKey: ClusterKeys;
   readonly ca: string;
   readonly crls: readonly string[];
   readonly users: Users;
