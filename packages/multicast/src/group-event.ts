@@ -21,6 +21,6 @@ export type GroupEvent =
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
   /** This member hears that one so, lastingly, and wants to be reached so. */
   | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }
-  /** Members are heard by unicast alone: the group was joined anew, in case a switch forgot it. */
+  /** Multicast does not come: the group was joined anew, in case a switch forgot this member. */
   | { readonly kind: 'rejoined' }
   | { readonly kind: 'link'; readonly event: LinkEvent };

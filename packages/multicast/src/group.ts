@@ -331,6 +331,7 @@ export class Group implements Machine<GroupEvent> {
     const stoodMs = now - this.#lastAt;
     this.#lastAt = now;
     if (!this.#own) return;
+    if (stoodMs > STALL_MS) this.#listening.own.forgive(stoodMs);
     if (stoodMs > EXCLUSION_MS) {
       // Nothing more leaves as who it was: its memory may be a copy's (a snapshot, a migration).
       this.#transmitter.clear();
@@ -338,7 +339,6 @@ export class Group implements Machine<GroupEvent> {
     } else if (stoodMs > STALL_MS) {
       this.#membership.forgive(stoodMs);
       this.#outbound.forgive(stoodMs);
-      this.#listening.own.forgive(stoodMs);
     }
   }
 

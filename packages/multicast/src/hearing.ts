@@ -5,14 +5,17 @@
  */
 import type { Channel } from '@argyle/host';
 
-/** Heartbeats come by multicast every 250 ms: three of them in a row did not. */
-export const MULTICAST_LATELY_MS = 800;
+/** Heartbeats come every 250 ms: three of them in a row did not. */
+const PAUSE_MS = 800;
 /** By unicast they come in turn, each member's at least every 2 s. */
 const UNICAST_LATELY_MS = 5_000;
-/** Heard by unicast alone for so long: the group is joined anew… */
-const REJOIN_MS = 1_000;
-/** …and when that has not helped by then, unicast is asked for. */
-const ASK_MS = 1_500;
+/**
+ * No multicast came for so long, and unicast did, without a pause: the group is joined anew. Who
+ * dies, or stands still and is late with its multicast, sends no unicast all the while.
+ */
+const REJOIN = { silentMs: 1_000, aloneMs: 450 };
+/** When that has not helped half a second later, unicast is asked for. */
+const ASK = { silentMs: 1_500, aloneMs: 950 };
 /** Multicast must come without a pause for so long before unicast is given up… */
 const STEADY_MS = 3_000;
 /** …doubled each time that it then stops again sooner than this, up to the most. */
@@ -45,17 +48,22 @@ export class Hearing {
   #unicastAt = -Infinity;
   /** Since when multicast has come without a pause. */
   #steadyFrom = -Infinity;
+  /** Since when unicast has come without a pause, and no multicast; Infinity if there was any. */
+  #aloneFrom = Infinity;
   #wantsUnicast = true;
   #steadyMs = 0;
   #returnedAt = -Infinity;
 
   handle(channel: Channel, now: number): void {
     if (channel === 'own') {
+      const paused = now - this.#unicastAt > PAUSE_MS;
+      if (paused || this.#aloneFrom === Infinity) this.#aloneFrom = now;
       this.#unicastAt = now;
       return;
     }
-    if (now - this.#multicastAt > MULTICAST_LATELY_MS) this.#steadyFrom = now;
+    if (now - this.#multicastAt > PAUSE_MS) this.#steadyFrom = now;
     this.#multicastAt = now;
+    this.#aloneFrom = Infinity;
     if (this.#steadyMs > 0) return;
     this.#steadyMs = STEADY_MS;
     this.#wantsUnicast = false;
@@ -63,7 +71,7 @@ export class Hearing {
 
   heard(now: number): Heard {
     return {
-      multicast: now - this.#multicastAt <= MULTICAST_LATELY_MS,
+      multicast: now - this.#multicastAt <= PAUSE_MS,
       unicast: now - this.#unicastAt <= UNICAST_LATELY_MS,
       wantsUnicast: this.#wantsUnicast,
     };
@@ -71,19 +79,19 @@ export class Hearing {
 
   /** It came by multicast once, and has come by unicast alone for so long that joining may help. */
   muted(now: number): boolean {
-    return this.#unicastAloneMs(now) >= REJOIN_MS;
+    return this.#isAlone(REJOIN, now);
   }
 
   /** Decides anew how to be reached; true when that has changed. */
   review(now: number): boolean {
     if (this.#wantsUnicast) {
-      const came = now - this.#multicastAt <= MULTICAST_LATELY_MS;
+      const came = now - this.#multicastAt <= PAUSE_MS;
       if (!came || now - this.#steadyFrom < this.#steadyMs) return false;
       this.#wantsUnicast = false;
       this.#returnedAt = now;
       return true;
     }
-    if (this.#unicastAloneMs(now) < ASK_MS) return false;
+    if (!this.#isAlone(ASK, now)) return false;
     const again = now - this.#returnedAt < CALM_MS;
     this.#wantsUnicast = true;
     this.#steadyMs = again ? Math.min(STEADY_MAX_MS, 2 * this.#steadyMs) : STEADY_MS;
@@ -94,10 +102,11 @@ export class Hearing {
   forgive(stalledMs: number): void {
     this.#multicastAt += stalledMs;
     this.#unicastAt += stalledMs;
+    this.#aloneFrom += stalledMs;
   }
 
-  #unicastAloneMs(now: number): number {
-    const alone = this.#steadyMs > 0 && this.#unicastAt > this.#multicastAt;
-    return alone ? now - this.#multicastAt : 0;
+  #isAlone({ silentMs, aloneMs }: typeof REJOIN, now: number): boolean {
+    if (this.#steadyMs === 0 || now - this.#multicastAt < silentMs) return false;
+    return this.#unicastAt - this.#aloneFrom >= aloneMs;
   }
 }

@@ -134,7 +134,6 @@ export class Membership {
     const named = beat.entries.find((entry) => entry.incarnation === this.own);
     if (!named) return peer.state === 'heard';
     peer.namedUsAt = now;
-    const muted = peer.hearsUs.multicast && !named.heard.multicast;
     peer.hearsUs = named.heard;
     if (named.state === 'nameInUse') {
       this.#events.push({ kind: 'name in use', by: peer.endpoint });
@@ -145,7 +144,7 @@ export class Membership {
       return peer.nameRefused;
     }
     if (named.state === 'excluded') return this.#contest(peer, beat);
-    if (peer.state === 'member') return muted;
+    if (peer.state === 'member') return false;
     peer.state = 'member';
     this.#events.push({ kind: 'admitted', peer });
     return true;

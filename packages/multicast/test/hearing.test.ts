@@ -37,6 +37,18 @@ t.test('silence by both ways asks for nothing: that member is gone', (t) => {
   t.end();
 });
 
+t.test('nor does silence after one last word by unicast, or a pause before the next', (t) => {
+  const hearing = new Hearing();
+  beat(hearing, 0, 10_000, 'group');
+  for (const now of [9_751, 9_900, 10_150]) hearing.handle('own', now);
+  t.same(beat(hearing, 10_250, 13_000), [], 'it died');
+  t.notOk(hearing.muted(13_000));
+  hearing.handle('own', 13_000);
+  t.notOk(hearing.muted(13_000), 'it stood still, and its multicast is on its way');
+  t.notOk(hearing.review(13_000));
+  t.end();
+});
+
 t.test('multicast that stops is missed after a second, and unicast asked for after 1.5', (t) => {
   const hearing = new Hearing();
   beat(hearing, 0, 100_000, 'group');

@@ -2,7 +2,7 @@ import t from 'tap';
 import { Listening } from '../src/listening.ts';
 import { Peer } from '../src/peer.ts';
 
-/** In which of these seconds the group is joined anew; a heartbeat comes in each by each way. */
+/** In which of these seconds the group is joined anew; heartbeats come in each by each way. */
 function rejoins(
   listening: Listening,
   peer: Peer,
@@ -11,7 +11,9 @@ function rejoins(
   const times: number[] = [];
   for (let second = seconds.from; second < seconds.to; second += 1) {
     const now = second * 1_000;
-    for (const way of seconds.ways) peer.hearing.handle(way, now);
+    for (const agoMs of [750, 500, 250, 0]) {
+      for (const way of seconds.ways) peer.hearing.handle(way, now - agoMs);
+    }
     if (!seconds.deaf) listening.own.handle('group', now);
     if (listening.review([peer], now, now).rejoin) times.push(second);
   }

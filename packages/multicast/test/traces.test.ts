@@ -102,7 +102,7 @@ const SCENARIOS: Record<string, () => Trace> = {
     trace.says('no multicast reaches bravo any more');
     for (const text of ['lost at first', 'under way', 'by unicast']) {
       group.send(alpha, text);
-      trace.run(1_000);
+      trace.run(1_100);
     }
     group.simulator.network.heal();
     trace.says('the switch has learnt of bravo');

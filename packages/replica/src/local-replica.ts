@@ -249,7 +249,7 @@ export class LocalReplica implements SharedCache {
       const found = by === 'unicast' ? 'its multicast comes no more' : 'its multicast comes again';
       log.info({ member: beat?.name, incarnation, by }, found);
     } else if (event.kind === 'rejoined') {
-      log.warn({}, 'others are heard by unicast alone: joining the multicast group anew');
+      log.warn({}, 'multicast does not come: joining the multicast group anew');
     } else if (event.kind === 'dropped') {
       const { reason, from } = event;
       const why = reason === 'key' ? ': the key that sealed it is not in the ring here' : '';
