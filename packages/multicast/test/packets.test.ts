@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { SegmentKind } from '../src/segment.ts';
-import { type Member, SimulatedGroup } from './simulated-group.ts';
+import type { Transport } from '../src/options.ts';
+import { type Member, OWN_PORT, SimulatedGroup } from './simulated-group.ts';
 
 /**
  * What a write costs in packets, counted on the simulated wire, and written into PROTOCOL.md by
@@ -24,15 +25,23 @@ class Wire {
   readonly group = new SimulatedGroup({ seed: 9 });
   readonly sender: Member;
   readonly #counts = new Map<number, number>();
+  #sending: Uint8Array | undefined;
 
-  constructor(receivers: number) {
+  constructor(receivers: number, transport: Transport = 'auto') {
     const names = Array.from({ length: receivers + 1 }, (_, index) => `member-${index}`);
-    const [sender] = this.group.assemble(...names);
+    const members = names.map((_, index) => {
+      return { address: `198.18.0.${index + 1}`, port: OWN_PORT };
+    });
+    const [sender] = this.group.assembleWith({ transport, members }, ...names);
     this.sender = sender!;
     this.group.simulator.run(1_000);
-    this.group.simulator.network.tap = (bytes) => {
+    this.group.simulator.network.script = ({ bytes, from, to }) => {
+      // A multicast is the same bytes on its way to each receiver.
+      if (from === to || bytes === this.#sending) return false;
+      this.#sending = bytes;
       const kind = bytes[1] ?? 0;
       this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+      return false;
     };
   }
 
@@ -78,12 +87,20 @@ function difference(now: Counted, before: Counted): Counted {
 }
 
 const single = RECEIVERS.map((receivers) => new Wire(receivers).single());
+const apart = RECEIVERS.map((receivers) => new Wire(receivers, 'unicast').single());
 const large = RECEIVERS.map((receivers) => new Wire(receivers).loaded(1_024));
 const small = RECEIVERS.map((receivers) => new Wire(receivers).loaded(200));
 
 t.test('a single write to N members is one packet out and one back from each', (t) => {
   RECEIVERS.forEach((receivers, index) => {
     t.same(single[index], { data: 1, acknowledgements: receivers });
+  });
+  t.end();
+});
+
+t.test('in unicast mode it is one packet to each and one back: 2N', (t) => {
+  RECEIVERS.forEach((receivers, index) => {
+    t.same(apart[index], { data: receivers, acknowledgements: receivers });
   });
   t.end();
 });
@@ -103,12 +120,13 @@ for (const [counted, what] of [
 
 t.test('the table in PROTOCOL.md is what was counted', (t) => {
   const table = [
-    '| receivers | single write | under load, 1 KB | under load, 200 B | 1 + N/8 |',
-    '| --------: | -----------: | ---------------: | ----------------: | ------: |',
+    '| receivers | single write | by unicast | under load, 1 KB | under load, 200 B | 1 + N/8 |',
+    '| --------: | -----------: | ---------: | ---------------: | ----------------: | ------: |',
     ...RECEIVERS.map((receivers, index) => {
       const cells = [
         [String(receivers), 9],
         [String(perWrite(single[index]!, 1)), 12],
+        [String(perWrite(apart[index]!, 1)), 10],
         [perWrite(large[index]!, WRITES).toFixed(2), 16],
         [perWrite(small[index]!, WRITES).toFixed(2), 17],
         [(1 + receivers / 8).toFixed(3), 7],

@@ -68,11 +68,11 @@ t.test('and so where own multicasts do not come back', (t) => {
 t.test('a repair goes by multicast when two of those who want it are reached so', (t) => {
   const { made } = transmitter('auto');
   const cases: readonly [string, Peer[]][] = [
-    ['1', [member(1)]],
+    ['1 9', [member(1)]],
     ['multicast', [member(1), member(2)]],
-    ['1 3', [member(1), member(3, true)]],
+    ['1 3 9', [member(1), member(3, true)]],
     ['multicast 3', [member(1), member(2), member(3, true)]],
-    ['3 4', [member(3, true), member(4, true)]],
+    ['3 4 9', [member(3, true), member(4, true)]],
   ];
   for (const [ways, wanting] of cases) {
     made.toSome(SegmentKind.data, BODY, wanting);
