@@ -46,6 +46,8 @@ export class ClientNodes {
   readonly #silence = new Silence();
   /** Since when no node is known to answer; Infinity while one is. */
   #seekingSince = Infinity;
+  /** Why the one before is not used any more, while there is none. */
+  #soughtFor: MoveReason | undefined;
   #reach: 'not yet' | 'reached' | 'lost' = 'not yet';
 
   constructor(options: ClientNodesOptions, user: NodesUser) {
@@ -217,7 +219,11 @@ export class ClientNodes {
       const fromSequence = trigger === former ? triggerSequence : Infinity;
       unsure = former.sent.take(silent ? ALL : { fromSequence, sentBy: now - timeoutMs });
       if (former.sent.size > 0) former.resendAt = now + timeoutMs;
-      this.#user.tell({ kind: 'moved', to: candidate.endpoint, reason: 'taken' });
+    }
+    const reason = former ? 'taken' : this.#soughtFor;
+    this.#soughtFor = undefined;
+    if (reason && former !== epoch) {
+      this.#user.tell({ kind: 'moved', to: candidate.endpoint, reason });
     }
     if (current && current !== candidate) {
       if (listed) current.doubt(now);
@@ -265,8 +271,12 @@ export class ClientNodes {
     this.#candidates.current = next;
     if (next) {
       this.#seekingSince = Infinity;
-      this.#user.tell({ kind: 'moved', to: next.endpoint, reason });
-    } else this.#seek(now);
+      this.#user.tell({ kind: 'moved', to: next.endpoint, reason: this.#soughtFor ?? reason });
+      this.#soughtFor = undefined;
+    } else {
+      this.#soughtFor = reason;
+      this.#seek(now);
+    }
   }
 
   /** False if the one in use is no candidate any more. */

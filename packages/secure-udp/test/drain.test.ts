@@ -75,6 +75,7 @@ t.test('a drain loses nothing even if no standby was ready', (t) => {
   made.run(200);
   t.same(notOnce(made, client), []);
   t.equal(client.machine.endpoint, 'bravo');
+  t.same(moves(client), ['left'], 'it counts like any other move');
   t.end();
 });
 
