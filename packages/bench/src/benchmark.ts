@@ -22,6 +22,8 @@ export interface Benchmark {
   readonly fresh: boolean;
   /** Sentences below the table. */
   readonly notes: readonly string[];
+  /** Where its table stands, from the package's folder; without it in the README. */
+  readonly document?: string;
 }
 
 export interface Contender {

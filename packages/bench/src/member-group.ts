@@ -1,11 +1,8 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface, type Interface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { profileFlags } from './argyle.ts';
 import { BenchError } from './bench-error.ts';
+import { LineProcess } from './line-process.ts';
 import type { MemberAnswer, MemberOptions, MemberRequest } from './member.ts';
 import type { Site } from './site.ts';
 
@@ -62,46 +59,10 @@ export class MemberGroup implements AsyncDisposable {
   }
 }
 
-/** One member; its errors go where the caller's do. */
-export class MemberProcess implements AsyncDisposable {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: Interface;
-
+/** One member; it leaves its group when its input ends. */
+export class MemberProcess extends LineProcess<MemberRequest, MemberAnswer> {
   constructor(options: MemberOptions, profile: string | undefined) {
     const flags = profileFlags(profile, `member-${options.index}-${options.groupPort}`);
-    const { NODE_OPTIONS: _hooks, ...env } = process.env;
-    this.#child = spawn(process.execPath, [...flags, PROGRAM, JSON.stringify(options)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env,
-    });
-    this.#child.stdin.on('error', () => undefined);
-    this.#lines = createInterface({ input: this.#child.stdout });
-  }
-
-  /** One question at a time. Rejects with a BenchError when the process ends instead. */
-  async ask(request: MemberRequest): Promise<MemberAnswer> {
-    const answered = new AbortController();
-    const { signal } = answered;
-    const ended = once(this.#child, 'exit', { signal }).then(() => {
-      throw new BenchError('run', `a member ended at ${JSON.stringify(request)}`);
-    });
-    const answer = once(this.#lines, 'line', { signal });
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
-    try {
-      const [line] = await Promise.race([answer, ended]);
-      return JSON.parse(String(line)) as MemberAnswer;
-    } finally {
-      answer.catch(() => undefined);
-      ended.catch(() => undefined);
-      answered.abort();
-    }
-  }
-
-  /** It leaves its group when its input ends. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.stdin.end();
-    await ended;
+    super('a member', process.execPath, [...flags, PROGRAM, JSON.stringify(options)]);
   }
 }

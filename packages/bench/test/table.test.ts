@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Benchmark } from '../src/benchmark.ts';
 import { formatNumber, formatSpread, quantiles, spread } from '../src/figures.ts';
 import { benchmarks, header, judge, report, type Results, type Row } from '../src/index.ts';
-import { README, withReport } from '../src/readme.ts';
+import { documentOf, withReport } from '../src/readme.ts';
 
 const benchmark: Benchmark = {
   name: 'sample',
@@ -77,10 +77,10 @@ t.test('figures', (t) => {
   t.end();
 });
 
-t.test('the README has the tables that the code prints', (t) => {
+t.test('the documents have the tables that the code prints', (t) => {
   const squeeze = (text: string) => text.replace(/[ \t]+/g, ' ');
-  const text = squeeze(readFileSync(README, 'utf8'));
   for (const each of benchmarks) {
+    const text = squeeze(readFileSync(documentOf(each), 'utf8'));
     t.ok(text.includes(squeeze(header(each))), `${each.name}: the header of its table`);
     t.ok(text.includes(each.question), `${each.name}: its question`);
     for (const note of each.notes) t.ok(text.includes(note), `${each.name}: ${note}`);

@@ -2,6 +2,7 @@ import type { Benchmark } from '../benchmark.ts';
 import { add, write } from './adds.ts';
 import { bulk } from './bulk.ts';
 import { connect } from './connect.ts';
+import { flow } from './flow.ts';
 import { get } from './get.ts';
 import { handshakes } from './handshakes.ts';
 import { idle } from './idle.ts';
@@ -19,4 +20,5 @@ export const benchmarks: readonly Benchmark[] = [
   idle,
   records,
   udp,
+  flow,
 ];
