@@ -90,7 +90,7 @@ class FlowMember {
       group: GROUP,
       interfaceAddress: address,
       ownPort: OWN_PORT,
-      linkKey: this.#group.keyring.linkKey,
+      linkKeys: () => this.#group.keyring.linkKeys,
       multicastTtl: 1,
     });
   }
