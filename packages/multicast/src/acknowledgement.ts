@@ -15,17 +15,10 @@
  * +---------------+-----------------------------------------------+
  */
 import { readCount, writeCount } from '@argyle/host';
+import { type Gap, gapsBytes, readGaps, writeGaps } from './gaps.ts';
 import { INCARNATION_BYTES } from './segment.ts';
 
-const FIXED_BYTES = INCARNATION_BYTES + 25;
-const GAP_BYTES = 10;
-export const GAPS_MAX = 32;
-export const GAP_COUNT_MAX = 1024;
-
-export interface Gap {
-  readonly first: number;
-  readonly count: number;
-}
+const GAPS_OFFSET = INCARNATION_BYTES + 24;
 
 export interface Acknowledgement {
   /** Hexadecimal. */
@@ -38,32 +31,25 @@ export interface Acknowledgement {
 }
 
 export function encodeAcknowledgement(ack: Acknowledgement): Buffer {
-  const body = Buffer.alloc(FIXED_BYTES + ack.gaps.length * GAP_BYTES);
+  const body = Buffer.alloc(GAPS_OFFSET + gapsBytes(ack.gaps));
   body.write(ack.incarnation, 0, 'hex');
   writeCount(body, ack.received, INCARNATION_BYTES);
   writeCount(body, ack.applied, INCARNATION_BYTES + 8);
   writeCount(body, ack.newest, INCARNATION_BYTES + 16);
-  body[FIXED_BYTES - 1] = ack.gaps.length;
-  ack.gaps.forEach((gap, index) => {
-    writeCount(body, gap.first, FIXED_BYTES + index * GAP_BYTES);
-    body.writeUInt16BE(gap.count, FIXED_BYTES + index * GAP_BYTES + 8);
-  });
+  writeGaps(ack.gaps, body, GAPS_OFFSET);
   return body;
 }
 
 export function decodeAcknowledgement(body: Buffer): Acknowledgement | undefined {
-  if (body.length < FIXED_BYTES) return undefined;
-  const count = body[FIXED_BYTES - 1] ?? 0;
-  if (count > GAPS_MAX || body.length !== FIXED_BYTES + count * GAP_BYTES) return undefined;
-  const gaps = Array.from({ length: count }, (_, index) => ({
-    first: readCount(body, FIXED_BYTES + index * GAP_BYTES),
-    count: Math.min(GAP_COUNT_MAX, body.readUInt16BE(FIXED_BYTES + index * GAP_BYTES + 8)),
-  }));
-  return {
-    incarnation: body.toString('hex', 0, INCARNATION_BYTES),
-    received: readCount(body, INCARNATION_BYTES),
-    applied: readCount(body, INCARNATION_BYTES + 8),
-    newest: readCount(body, INCARNATION_BYTES + 16),
-    gaps,
-  };
+  if (body.length <= GAPS_OFFSET) return undefined;
+  const gaps = readGaps(body, GAPS_OFFSET);
+  return (
+    gaps && {
+      incarnation: body.toString('hex', 0, INCARNATION_BYTES),
+      received: readCount(body, INCARNATION_BYTES),
+      applied: readCount(body, INCARNATION_BYTES + 8),
+      newest: readCount(body, INCARNATION_BYTES + 16),
+      gaps,
+    }
+  );
 }

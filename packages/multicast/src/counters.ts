@@ -7,7 +7,8 @@ import { SegmentKind, type SegmentKindName } from './segment.ts';
  * the seal; `replayed`: its packet number came before; `stale`: overtaken by a newer one;
  * `excluded`: of an incarnation that is never admitted again; `not admitted`: of one not yet proven
  * alive; `not followed`: data before the sender has said where its stream begins for us; `beyond
- * window`; `duplicate`: sealed anew, but here already; `acknowledgement` of what was never sent;
+ * window`; `duplicate`: sealed anew, but here already; `acknowledgement` or `request` of what was
+ * never sent, or from one who has no say in it;
  * `name in use`; `candidates`: too many strangers at once.
  */
 export type DropReason =
@@ -22,6 +23,7 @@ export type DropReason =
   | 'beyond window'
   | 'duplicate'
   | 'acknowledgement'
+  | 'request'
   | 'name in use'
   | 'candidates';
 

@@ -82,9 +82,10 @@ export class FlowControl {
     this.echo.left(sequence);
   }
 
-  leftAgain(sequence: number, now: number): void {
+  /** `acknowledged`: one of those it is for acknowledges, so the window is to see to it. */
+  leftAgain(sequence: number, acknowledged: boolean, now: number): void {
     this.selfReceipt.left(sequence, now);
-    this.window.repaired(now, this.round.ms);
+    if (acknowledged) this.window.repaired(now, this.round.ms);
   }
 
   back(sequence: number, now: number): void {

@@ -3,7 +3,7 @@ import type { DropReason } from './counters.ts';
 import type { Way } from './hearing.ts';
 import type { LinkEvent } from './links.ts';
 import type { ExclusionReason } from './membership.ts';
-import type { WriteOutcome } from './outbound.ts';
+import type { WriteOutcome } from './write-queue.ts';
 import type { Peer } from './peer.ts';
 
 /** What a group tells the layer above. */
@@ -19,6 +19,8 @@ export type GroupEvent =
   | { readonly kind: 'refused'; readonly by: Endpoint }
   /** A segment was dropped, told once for each source and reason. */
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
+  /** A listener has missed a part of that one's stream, which is sent no more. */
+  | { readonly kind: 'missed'; readonly peer: Peer }
   /** This member hears that one so, lastingly, and wants to be reached so. */
   | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }
   /** Multicast does not come: the group was joined anew, in case a switch forgot this member. */

@@ -5,14 +5,13 @@ import {
   type Machine,
   type Output,
 } from '@argyle/host';
-import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts';
+import { decodeAcknowledgement } from './acknowledgement.ts';
 import { Counters, type DropReason } from './counters.ts';
 import { decodeData } from './data.ts';
 import { ExpectedEndpoints } from './expected-endpoints.ts';
 import type { GroupEvent } from './group-event.ts';
 import { decodeHeartbeat } from './heartbeat.ts';
 import { Heartbeats } from './heartbeats.ts';
-import { Inbound } from './inbound.ts';
 import { Keyring, type OpenedSegment } from './keyring.ts';
 import { Links } from './links.ts';
 import type { Way } from './hearing.ts';
@@ -22,6 +21,7 @@ import { EXCLUSION_MS, type GroupOptions, STALL_MS, WRITE_TIMEOUT_MS } from './o
 import { Outbound, type OutboundState } from './outbound.ts';
 import type { Peer } from './peer.ts';
 import { INCARNATION_BYTES, kindName, SegmentKind } from './segment.ts';
+import { Streams } from './streams.ts';
 import { Transmitter } from './transmitter.ts';
 
 /**
@@ -34,6 +34,7 @@ export class Group implements Machine<GroupEvent> {
   readonly #options: GroupOptions;
   readonly #outbound: Outbound;
   readonly #links: Links;
+  readonly #streams: Streams;
   #membership: Membership;
   #own: Endpoint | undefined;
   #startedAt = 0;
@@ -58,6 +59,14 @@ export class Group implements Machine<GroupEvent> {
     this.#transmitter = new Transmitter(this.keyring, this.counters, options.transport);
     this.#heartbeats = new Heartbeats(options, this.#expected, this.#transmitter);
     this.#links = new Links(() => this.#membership.own);
+    this.#streams = new Streams(
+      {
+        ...{ acknowledges: options.acknowledges ?? true, random: options.random },
+        ...{ outbound: this.#outbound, transmitter: this.#transmitter },
+        drop: (reason, from) => this.#drop(reason, from),
+      },
+      () => this.#membership,
+    );
     this.#membership = this.#drawIncarnation();
     for (const member of options.members) this.greet(member, Infinity);
   }
@@ -87,13 +96,12 @@ export class Group implements Machine<GroupEvent> {
   }
 
   get deadline(): number {
-    let earliest = Math.min(
+    return Math.min(
       this.#heartbeats.deadline,
       this.#outbound.deadline,
       this.#links.deadline,
+      this.#streams.deadline,
     );
-    for (const { deadline } of this.#membership.members) earliest = Math.min(earliest, deadline);
-    return earliest;
   }
 
   /** The sockets are open: from here on the member speaks. */
@@ -187,13 +195,9 @@ export class Group implements Machine<GroupEvent> {
   pollOutput(now: number): Output | undefined {
     const first = this.#transmitter.poll() ?? this.#links.pollOutput();
     if (first || !this.#own) return first;
-    for (const peer of this.#membership.members) {
-      const ack = peer.takeDue(now);
-      if (!ack) continue;
-      const body = encodeAcknowledgement(ack);
-      this.#transmitter.toOne(SegmentKind.acknowledgement, body, peer.endpoint);
-      return this.#transmitter.poll();
-    }
+    this.#streams.speak(now);
+    const told = this.#transmitter.poll();
+    if (told) return told;
     const transmission = this.#outbound.poll(now);
     if (!transmission) return undefined;
     const { body, to } = transmission;
@@ -211,11 +215,7 @@ export class Group implements Machine<GroupEvent> {
     if (event) return event;
     const ended = this.#outbound.pollEnded();
     if (ended) return { kind: 'ended', ...ended };
-    for (const peer of this.#membership.members) {
-      const message = peer.inbound?.poll();
-      if (message) return { kind: 'message', from: peer.incarnation, message };
-    }
-    return undefined;
+    return this.#streams.pollMessage();
   }
 
   /** Own segments come back, by multicast or as loop-back copies: the first two gates' measure. */
@@ -237,7 +237,10 @@ export class Group implements Machine<GroupEvent> {
     if (kind === 'heartbeat') return this.#handleHeartbeat(segment, peer, from, now);
     if (typeof peer === 'string') return this.#drop(peer, from);
     if (peer.state !== 'member') return this.#drop('not admitted', from);
-    if (kind === 'data') return this.#handleData(segment, peer, from, now);
+    if (kind === 'data') return this.#streams.handleData(segment, peer, from, now);
+    if (kind === 'request') {
+      return this.#streams.handleRequest(segment, peer, { from, channel }, now);
+    }
     if (kind === 'acknowledgement') return this.#handleAcknowledgement(segment, peer, from, now);
     if (newest) this.#membership.exclude(peer.incarnation, 'left');
     else this.#drop('stale', from);
@@ -264,27 +267,13 @@ export class Group implements Machine<GroupEvent> {
     const named = beat.entries.find((entry) => entry.incarnation === this.#membership.own);
     if (peer.nameRefused) this.#drop('name in use', from);
     if (peer.state !== 'member' || named?.state !== 'member') return;
-    peer.inbound ??= new Inbound(named.joinedAt);
-    peer.inbound.extend(beat.highest);
-    peer.watchGaps(now);
+    const missed = this.#streams.follow(peer, beat, named.joinedAt, now);
+    if (missed) this.#events.push(missed);
     const { received, applied } = named;
     // A member that does not follow our stream yet names position 0.
     if (received >= peer.joinedAt) {
       this.#outbound.acknowledge(peer.incarnation, { received, applied, gaps: [] }, now);
     }
-  }
-
-  #handleData(segment: OpenedSegment, peer: Peer, from: Endpoint, now: number): void {
-    const data = decodeData(segment.body);
-    if (!data) return this.#drop('malformed', from);
-    if (!peer.inbound) return this.#drop('not followed', from);
-    const { malformed } = peer.inbound;
-    const reception = peer.inbound.accept(data);
-    this.#outbound.flow.others.heard(peer.incarnation, now);
-    if (peer.inbound.malformed > malformed) this.#drop('malformed', from);
-    if (reception !== 'new') this.#drop(reception, from);
-    const echo = data.echoOf !== undefined && this.#membership.own.startsWith(data.echoOf);
-    peer.owe(data.urgent || echo || reception !== 'new', now);
   }
 
   #handleAcknowledgement(segment: OpenedSegment, peer: Peer, from: Endpoint, now: number): void {
@@ -308,11 +297,13 @@ export class Group implements Machine<GroupEvent> {
       if (event.kind === 'admitted') {
         const { peer } = event;
         this.keyring.admit(peer.incarnation);
-        peer.joinedAt = this.#outbound.admit(peer.incarnation, now);
+        peer.joinedAt = peer.beat?.listens
+          ? this.#outbound.admitListener(peer.incarnation)
+          : this.#outbound.admit(peer.incarnation, now);
         this.#links.add(peer.incarnation, peer.endpoint, now);
         this.#events.push({ kind: 'joined', peer });
       } else if (event.kind === 'excluded') {
-        this.#outbound.exclude(event.peer.incarnation);
+        this.#outbound.exclude(event.peer.incarnation, now);
         this.#links.remove(event.peer.incarnation);
         this.keyring.forget(event.peer.incarnation);
         this.#expected.left(event.peer.endpoint);
@@ -370,9 +361,11 @@ export class Group implements Machine<GroupEvent> {
     const own = this.#own;
     if (!own) return;
     this.#reviewHearing(now);
+    this.#outbound.tidy(now);
     const standing = {
       ...{ membership: this.#membership, startedAt: this.#startedAt, offsetMs: this.#offsetMs },
-      ...{ highest: this.#outbound.sequence, keys: this.keyring.ids },
+      ...{ highest: this.#outbound.sequence, oldest: this.#outbound.oldest },
+      ...{ roundMs: this.#outbound.flow.round.ms, keys: this.keyring.ids },
     };
     this.#heartbeats.send(standing, own, now);
   }

@@ -13,16 +13,20 @@
  * |                      wall clock, ms (64)                      |
  * +---------------------------------------------------------------+
  * |                      highest sequence (64)                    |
+ * +---------------------------------------------------------------+
+ * |                   oldest sequence kept (64)                   |
  * +-------------------------------+-------------------------------+
  * |        view size (16)         |         entries (16)          |
- * +-------------------------------+-------------------------------+
+ * +-------------------------------+---------------+---------------+
+ * |    round trip, 0.1 ms (16)    |   flags (8)   |    keys (8)   |
+ * +-------------------------------+---------------+---------------+
  * |          least incarnation of the view (128)                  |
  * +---------------------------------------------------------------+
  * |  name, note, entries: { incarnation (128), state (4), heard (4),
  * |     joined at (64), received (64), applied (64) } ...
- * +---------------+-----------------------------------------------+
- * |   keys (8)    |  keys: { key id (32) } ...
- * +---------------+-----------------------------------------------+
+ * +---------------------------------------------------------------+
+ * |  keys: { key id (32) } ...
+ * +---------------------------------------------------------------+
  */
 import type { Endpoint } from '@argyle/host';
 import { readCount, writeCount } from '@argyle/host';
@@ -30,7 +34,7 @@ import type { Heard } from './hearing.ts';
 import { CLUSTER_KEYS_MAX } from './cluster-keys.ts';
 import { INCARNATION_BYTES, KEY_ID_BYTES } from './segment.ts';
 
-const FIXED_BYTES = 36 + INCARNATION_BYTES;
+const FIXED_BYTES = 48 + INCARNATION_BYTES;
 export const ENTRY_BYTES = INCARNATION_BYTES + 25;
 export const NAME_BYTES_MAX = 64;
 export const NOTE_BYTES_MAX = 64;
@@ -53,6 +57,10 @@ export interface Entry {
   readonly heard: Heard;
 }
 
+/** The sender acknowledges nothing: it asks for what it misses. */
+const LISTENS = 1;
+const ROUND_UNIT_MS = 0.1;
+
 const HeardFlag = { multicast: 1, unicast: 2, wantsUnicast: 4 } as const;
 
 export interface Heartbeat {
@@ -63,6 +71,12 @@ export interface Heartbeat {
   readonly uptimeMs: number;
   readonly wallMs: number;
   readonly highest: number;
+  /** Of its stream: what came before is sent again no more. */
+  readonly oldest: number;
+  /** What the sender takes for the round trip to those who acknowledge. */
+  readonly roundMs: number;
+  /** It belongs to the second tier. */
+  readonly listens: boolean;
   readonly viewSize: number;
   readonly leastOfView: string;
   readonly entries: readonly Entry[];
@@ -72,14 +86,14 @@ export interface Heartbeat {
 
 /** Bytes of a heartbeat without entries. */
 export function heartbeatBytes(name: string, note: Uint8Array, keys: readonly string[]): number {
-  return FIXED_BYTES + Buffer.byteLength(name) + note.length + 1 + keys.length * KEY_ID_BYTES;
+  return FIXED_BYTES + Buffer.byteLength(name) + note.length + keys.length * KEY_ID_BYTES;
 }
 
 export function encodeHeartbeat(beat: Heartbeat): Buffer {
   const name = Buffer.from(beat.name);
   const entriesAt = FIXED_BYTES + name.length + beat.note.length;
   const keysAt = entriesAt + beat.entries.length * ENTRY_BYTES;
-  const body = Buffer.alloc(keysAt + 1 + beat.keys.length * KEY_ID_BYTES);
+  const body = Buffer.alloc(keysAt + beat.keys.length * KEY_ID_BYTES);
   body[0] = name.length;
   body[1] = beat.note.length;
   body.writeUInt16BE(beat.own.port, 2);
@@ -87,9 +101,13 @@ export function encodeHeartbeat(beat: Heartbeat): Buffer {
   writeCount(body, Math.max(0, Math.floor(beat.uptimeMs)), 8);
   writeCount(body, Math.max(0, Math.floor(beat.wallMs)), 16);
   writeCount(body, beat.highest, 24);
-  body.writeUInt16BE(beat.viewSize, 32);
-  body.writeUInt16BE(beat.entries.length, 34);
-  body.write(beat.leastOfView, 36, 'hex');
+  writeCount(body, beat.oldest, 32);
+  body.writeUInt16BE(beat.viewSize, 40);
+  body.writeUInt16BE(beat.entries.length, 42);
+  body.writeUInt16BE(Math.min(0xffff, Math.ceil(beat.roundMs / ROUND_UNIT_MS)), 44);
+  body[46] = beat.listens ? LISTENS : 0;
+  body[47] = beat.keys.length;
+  body.write(beat.leastOfView, 48, 'hex');
   body.set(name, FIXED_BYTES);
   body.set(beat.note, FIXED_BYTES + name.length);
   beat.entries.forEach((entry, index) => {
@@ -100,8 +118,7 @@ export function encodeHeartbeat(beat: Heartbeat): Buffer {
     writeCount(body, entry.received, at + INCARNATION_BYTES + 9);
     writeCount(body, entry.applied, at + INCARNATION_BYTES + 17);
   });
-  body[keysAt] = beat.keys.length;
-  body.write(beat.keys.join(''), keysAt + 1, 'hex');
+  body.write(beat.keys.join(''), keysAt, 'hex');
   return body;
 }
 
@@ -109,18 +126,19 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
   if (body.length < FIXED_BYTES) return undefined;
   const nameBytes = body[0] ?? 0;
   const noteBytes = body[1] ?? 0;
-  const count = body.readUInt16BE(34);
+  const count = body.readUInt16BE(42);
   const entriesAt = FIXED_BYTES + nameBytes + noteBytes;
   if (nameBytes === 0 || nameBytes > NAME_BYTES_MAX || noteBytes > NOTE_BYTES_MAX) return undefined;
   const keysAt = entriesAt + count * ENTRY_BYTES;
-  const keys = body[keysAt] ?? 0;
+  const keys = body[47] ?? 0;
   if (keys === 0 || keys > CLUSTER_KEYS_MAX) return undefined;
-  if (body.length !== keysAt + 1 + keys * KEY_ID_BYTES) return undefined;
+  if (body.length !== keysAt + keys * KEY_ID_BYTES) return undefined;
   const own = { address: body.subarray(4, 8).join('.'), port: body.readUInt16BE(2) };
   const uptimeMs = readCount(body, 8);
   const wallMs = readCount(body, 16);
   const highest = readCount(body, 24);
-  if (own.port === 0 || uptimeMs + wallMs + highest === Infinity) return undefined;
+  const oldest = readCount(body, 32);
+  if (own.port === 0 || uptimeMs + wallMs + highest + oldest === Infinity) return undefined;
   const entries: Entry[] = [];
   for (let at = entriesAt; at < keysAt; at += ENTRY_BYTES) {
     const entry = decodeEntry(body, at);
@@ -133,10 +151,13 @@ export function decodeHeartbeat(body: Buffer): Heartbeat | undefined {
     uptimeMs,
     wallMs,
     highest,
-    viewSize: body.readUInt16BE(32),
-    leastOfView: body.toString('hex', 36, 36 + INCARNATION_BYTES),
+    oldest,
+    roundMs: body.readUInt16BE(44) * ROUND_UNIT_MS,
+    listens: ((body[46] ?? 0) & LISTENS) > 0,
+    viewSize: body.readUInt16BE(40),
+    leastOfView: body.toString('hex', 48, 48 + INCARNATION_BYTES),
     entries,
-    keys: body.toString('hex', keysAt + 1).match(/.{8}/g) ?? [],
+    keys: body.toString('hex', keysAt).match(/.{8}/g) ?? [],
   };
 }
 

@@ -20,6 +20,8 @@ export interface Standing {
   readonly offsetMs: number;
   /** Of its stream. */
   readonly highest: number;
+  readonly oldest: number;
+  readonly roundMs: number;
   /** Of its ring. */
   readonly keys: readonly string[];
 }
@@ -69,13 +71,14 @@ export class Heartbeats {
   }
 
   #compose(standing: Standing, own: Endpoint, now: number): Buffer {
-    const { membership, startedAt, offsetMs, highest, keys } = standing;
-    const { name, note: noteNow, segmentBytes } = this.#options;
+    const { membership, startedAt, offsetMs, highest, oldest, roundMs, keys } = standing;
+    const { name, note: noteNow, segmentBytes, acknowledges = true } = this.#options;
     const note = noteNow();
     const { size, least } = membership.strength;
     const room = segmentBytes - OVERHEAD_BYTES - heartbeatBytes(name, note, keys);
     return encodeHeartbeat({
-      ...{ name, note, own, highest, keys, viewSize: size, leastOfView: least },
+      ...{ name, note, own, highest, oldest, roundMs, keys, listens: !acknowledges },
+      ...{ viewSize: size, leastOfView: least },
       uptimeMs: now - startedAt,
       wallMs: now + offsetMs,
       entries: membership.entries(room, now),

@@ -1,5 +1,5 @@
-import { GAP_COUNT_MAX, GAPS_MAX, type Gap } from './acknowledgement.ts';
 import type { Data, Item } from './data.ts';
+import { GAP_COUNT_MAX, GAPS_MAX, type Gap } from './gaps.ts';
 
 /** Segments that may wait for an earlier one. */
 export const RECEIVE_WINDOW = 1024;
@@ -84,9 +84,15 @@ export class Inbound {
     if (data.sequence > this.#received + RECEIVE_WINDOW) return 'beyond window';
     this.#highest = Math.max(this.#highest, data.sequence);
     this.#waiting.set(data.sequence, data);
+    this.#advance();
+    return 'new';
+  }
+
+  /** Takes what is next as long as it is here. */
+  #advance(): void {
     for (;;) {
       const next = this.#waiting.get(this.#received + 1);
-      if (!next) return 'new';
+      if (!next) return;
       this.#waiting.delete(next.sequence);
       this.#received = next.sequence;
       for (const item of next.items) this.#take(item, next.sequence);
@@ -99,6 +105,21 @@ export class Inbound {
   extend(highest: number): void {
     const bound = this.#received + RECEIVE_WINDOW;
     this.#highest = Math.max(this.#highest, Math.min(highest, bound));
+  }
+
+  /** What came before `oldest` comes no more. True if any of it was missing: it is passed over. */
+  skipTo(oldest: number): boolean {
+    if (oldest <= this.#received + 1) return false;
+    for (const sequence of this.#waiting.keys()) {
+      if (sequence < oldest) this.#waiting.delete(sequence);
+    }
+    this.#received = oldest - 1;
+    this.#highest = Math.max(this.#highest, this.#received);
+    this.#begun = false;
+    this.#fragments = [];
+    this.#ready.push({ end: this.#received, whole: this.#received });
+    this.#advance();
+    return true;
   }
 
   poll(): Uint8Array | undefined {

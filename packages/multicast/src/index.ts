@@ -16,7 +16,7 @@ export type { ExclusionReason } from './membership.ts';
 export type { LinkEvent, LinkRefusal } from './links.ts';
 export { LINK_MESSAGE_BYTES_MAX } from './links.ts';
 export { MESSAGE_BYTES_MAX } from './inbound.ts';
-export type { WriteOutcome } from './outbound.ts';
+export type { WriteOutcome } from './write-queue.ts';
 export type { Peer } from './peer.ts';
 export { SegmentKind } from './segment.ts';
 export type { SegmentKindName } from './segment.ts';

@@ -14,6 +14,11 @@ export interface GroupOptions {
   /** What one datagram carries at most. Larger means fewer; above the path's MTU, IP fragments. */
   readonly segmentBytes: number;
   readonly transport: Transport;
+  /**
+   * True unless said otherwise. False makes it a listener, of the second tier: nobody waits for it,
+   * and it asks for what it misses.
+   */
+  readonly acknowledges?: boolean;
   /** Opaque bytes for every heartbeat, at most 64: how the layer above stands when it leaves. */
   readonly note: () => Uint8Array;
   /** Which gates govern; without it all. Fewer are for measurements: each is blind somewhere. */

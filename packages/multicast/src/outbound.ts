@@ -1,18 +1,13 @@
-import type { Gap } from './acknowledgement.ts';
-import { DATA_HEADER_BYTES, ECHO_BYTES, encodeData, ITEM_HEADER_BYTES, type Item } from './data.ts';
-import { Fifo } from './fifo.ts';
+import { DATA_HEADER_BYTES, ECHO_BYTES, encodeData } from './data.ts';
 import { FlowControl } from './flow-control.ts';
+import type { Gap } from './gaps.ts';
 import type { AppliedWindow } from './gates/applied-window.ts';
 import { type GateName, OPEN } from './gates/gate.ts';
-import { MESSAGE_BYTES_MAX } from './inbound.ts';
 import { OVERHEAD_BYTES } from './segment.ts';
+import { type SentSegment, SentSegments } from './sent-segments.ts';
+import { Wanted } from './wanted.ts';
+import { type WriteOutcome, WriteQueue } from './write-queue.ts';
 
-export type WriteOutcome = 'replicated' | 'timeout' | 'restarted';
-
-/** More than this waiting to be sent, and `enqueue` refuses. */
-const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
-/** Requests for the same segment that come so close together are answered by one multicast. */
-const REPAIR_GATHER_MS = 2;
 /** Segments repaired for one receiver on one time-out. */
 const REPAIRS_PER_TIMEOUT = 16;
 /** Receivers acknowledge so many together by themselves: they need not be urged more often. */
@@ -24,13 +19,6 @@ export interface Transmission {
   readonly to: readonly string[] | undefined;
 }
 
-interface Stored {
-  readonly body: Uint8Array;
-  readonly firstSentAt: number;
-  lastSentAt: number;
-  transmissions: number;
-}
-
 /** A member that must acknowledge. joinedAt <= applied <= received <= last sent. */
 interface Receiver {
   received: number;
@@ -40,24 +28,10 @@ interface Receiver {
   repairs: number;
 }
 
-interface Write {
-  readonly ticket: number;
-  /** The segment in which its last byte left; Infinity until then. */
-  sequence: number;
-  readonly enqueuedAt: number;
-}
-
-interface Queued {
-  readonly write: Write;
-  readonly bytes: Uint8Array;
-  /** What has left already. */
-  offset: number;
-}
-
 /** What may be read of it. */
 export type OutboundState = Pick<
   Outbound,
-  'sequence' | 'acknowledged' | 'receiver' | 'repairs' | 'window' | 'flow' | 'queueBytes'
+  'sequence' | 'acknowledged' | 'oldest' | 'receiver' | 'repairs' | 'window' | 'flow' | 'queueBytes'
 >;
 
 /** This member's stream: segments from messages, kept until all who must acknowledge did. */
@@ -70,15 +44,11 @@ export class Outbound {
   /** The last sequence that every receiver has applied; Infinity when there is none. */
   #applied = Infinity;
   #urgedAt = 0;
-  #ticket = 0;
-  #queue = new Fifo<Queued>();
-  #queueBytes = 0;
-  readonly #ring = new Map<number, Stored>();
+  readonly #queue = new WriteQueue();
+  readonly #sent = new SentSegments();
   readonly #receivers = new Map<string, Receiver>();
-  readonly #writes = new Fifo<Write>();
-  readonly #ended = new Fifo<{ ticket: number; outcome: WriteOutcome }>();
-  readonly #wanted = new Map<number, Set<string>>();
-  #repairAt = Infinity;
+  readonly #listeners = new Set<string>();
+  readonly #wanted = new Wanted();
 
   constructor(options: {
     segmentBytes: number;
@@ -94,6 +64,11 @@ export class Outbound {
     return this.#sequence;
   }
 
+  /** Whoever misses what came before it gets it no more. */
+  get oldest(): number {
+    return this.#sent.oldest ?? this.#sequence + 1;
+  }
+
   /** The last sequence that every receiver has applied. */
   get acknowledged(): number {
     return Math.min(this.#sequence, this.#applied);
@@ -104,13 +79,12 @@ export class Outbound {
   }
 
   get queueBytes(): number {
-    return this.#queueBytes;
+    return this.#queue.bytes;
   }
 
   get deadline(): number {
-    const write = this.#writes.first;
-    const timeoutAt = write ? write.enqueuedAt + this.#timeoutMs : Infinity;
-    const repairAt = Math.min(this.#repairAt, this.#retransmitAt());
+    const timeoutAt = this.#queue.oldestAt + this.#timeoutMs;
+    const repairAt = Math.min(this.#wanted.dueAt, this.#retransmitAt());
     return Math.min(timeoutAt, Math.max(repairAt, this.flow.repairOpensAt()), this.#opensAt());
   }
 
@@ -127,26 +101,27 @@ export class Outbound {
     return joinedAt;
   }
 
+  /** Nobody waits for that member, but it may ask for what it misses after the answer. */
+  admitListener(incarnation: string): number {
+    this.#listeners.add(incarnation);
+    return this.#sequence;
+  }
+
   /** Nobody waits for that member any more. */
-  exclude(incarnation: string): void {
+  exclude(incarnation: string, now: number): void {
     this.#receivers.delete(incarnation);
-    for (const wanting of this.#wanted.values()) wanting.delete(incarnation);
+    this.#listeners.delete(incarnation);
+    this.#wanted.forget(incarnation);
     this.flow.gone(incarnation);
     this.#findSlowest();
-    this.#settle();
+    this.#settle(now);
   }
 
   /** A ticket, ended later by `pollEnded`; undefined when the queue or the message is too large. */
   enqueue(bytes: Uint8Array, now: number): number | undefined {
-    if (bytes.length > MESSAGE_BYTES_MAX || bytes.length === 0) return undefined;
-    if (this.#queueBytes + bytes.length > QUEUE_BYTES_MAX) return undefined;
-    this.#ticket += 1;
-    const write = { ticket: this.#ticket, sequence: Infinity, enqueuedAt: now };
-    this.#writes.push(write);
-    this.#queue.push({ write, bytes, offset: 0 });
-    this.#queueBytes += bytes.length;
-    this.#settle();
-    return write.ticket;
+    const ticket = this.#queue.add(bytes, now);
+    if (ticket !== undefined) this.#settle(now);
+    return ticket;
   }
 
   /** False for positions that were never sent, which change nothing. */
@@ -162,7 +137,7 @@ export class Outbound {
     this.flow.echo.answered(incarnation, newest);
     if (ack.applied > receiver.applied) {
       receiver.progressAt = now;
-      const stored = this.#ring.get(ack.applied);
+      const stored = this.#sent.get(ack.applied);
       if (stored?.transmissions === 1) this.flow.round.measured(now - stored.firstSentAt);
     }
     receiver.received = Math.max(receiver.received, ack.received);
@@ -170,29 +145,55 @@ export class Outbound {
     for (const gap of ack.gaps) {
       const end = Math.min(gap.first + gap.count, this.#sequence + 1);
       for (let at = Math.max(gap.first, receiver.received + 1); at < end; at += 1) {
-        const stored = this.#ring.get(at);
-        const underWay =
-          stored && stored.transmissions > 1 && now - stored.lastSentAt < this.flow.round.ms;
-        if (stored && !underWay) this.#want(at, incarnation, now);
+        const sent = this.#sent.get(at);
+        if (sent && !this.#underWay(sent, now)) this.#wanted.add(at, incarnation, now);
       }
     }
     this.#findSlowest();
-    this.#settle();
+    this.#settle(now);
     return true;
+  }
+
+  /**
+   * A listener asks for what it misses; `forAll`: all of them heard it, and who misses the same is
+   * silent. False if it is none, or for what was never sent: nothing changes.
+   */
+  request(incarnation: string, gaps: readonly Gap[], forAll: boolean, now: number): boolean {
+    if (!this.#listeners.has(incarnation)) return false;
+    if (gaps.some(({ first, count }) => first + count - 1 > this.#sequence)) return false;
+    const missing: number[] = [];
+    for (const { first, count } of gaps) {
+      for (let at = first; at < first + count; at += 1) {
+        const sent = this.#sent.get(at);
+        const known = !sent || this.#underWay(sent, now) || this.#wanted.has(at, incarnation);
+        if (!known) missing.push(at);
+      }
+    }
+    const granted = this.flow.requests.asked(incarnation, missing.length, now);
+    for (const sequence of missing.slice(0, granted)) {
+      const wanting = forAll ? this.#listeners : [incarnation];
+      for (const listener of wanting) this.#wanted.add(sequence, listener, now);
+    }
+    return true;
+  }
+
+  /** Frees what listeners can ask for no more. */
+  tidy(now: number): void {
+    this.#settle(now);
   }
 
   handleDeadline(now: number): void {
     this.flow.expire(now);
     for (const [incarnation, receiver] of this.#receivers) {
       for (let step = 1; step <= REPAIRS_PER_TIMEOUT; step += 1) {
-        const stored = this.#ring.get(receiver.received + step);
+        const stored = this.#sent.get(receiver.received + step);
         if (!stored || this.#dueAt(stored) > now) break;
         this.flow.round.timedOut(stored.lastSentAt, now);
-        this.#want(receiver.received + step, incarnation, now);
-        this.#repairAt = now;
+        this.#wanted.add(receiver.received + step, incarnation, now);
+        this.#wanted.hurry(now);
       }
     }
-    this.#endWhile(({ enqueuedAt }) => enqueuedAt + this.#timeoutMs <= now, 'timeout');
+    this.#queue.expire(now - this.#timeoutMs);
   }
 
   poll(now: number): Transmission | undefined {
@@ -200,14 +201,14 @@ export class Outbound {
   }
 
   pollEnded(): { ticket: number; outcome: WriteOutcome } | undefined {
-    return this.#ended.shift();
+    return this.#queue.pollEnded();
   }
 
   /** Receivers that have had something to apply for so long, and applied nothing. */
   stalledFor(durationMs: number, now: number): string[] {
     return [...this.#receivers]
       .filter(([, { applied, progressAt }]) => {
-        const waiting = this.#ring.get(applied + 1);
+        const waiting = this.#sent.get(applied + 1);
         return waiting && now - Math.max(progressAt, waiting.firstSentAt) > durationMs;
       })
       .map(([incarnation]) => incarnation);
@@ -216,7 +217,7 @@ export class Outbound {
   /** This member did not run for a while: what was acknowledged then is still to be read. */
   forgive(stalledMs: number): void {
     for (const receiver of this.#receivers.values()) {
-      const waiting = this.#ring.get(receiver.applied + 1);
+      const waiting = this.#sent.get(receiver.applied + 1);
       if (!waiting) continue;
       receiver.progressAt = Math.max(receiver.progressAt, waiting.firstSentAt) + stalledMs;
     }
@@ -224,13 +225,11 @@ export class Outbound {
 
   /** For a new incarnation: the stream begins again, and what was under way has failed. */
   restart(): void {
-    this.#endWhile(() => true, 'restarted');
-    this.#queue = new Fifo();
-    this.#queueBytes = 0;
-    this.#ring.clear();
+    this.#queue.restart();
+    this.#sent.clear();
     this.#receivers.clear();
+    this.#listeners.clear();
     this.#wanted.clear();
-    this.#repairAt = Infinity;
     this.#sequence = 0;
     this.#applied = Infinity;
     this.#urgedAt = 0;
@@ -238,45 +237,41 @@ export class Outbound {
   }
 
   #pollRepair(now: number): Transmission | undefined {
-    if (now < Math.max(this.#repairAt, this.flow.repairOpensAt())) return undefined;
-    for (const [sequence, wanting] of this.#wanted) {
-      this.#wanted.delete(sequence);
-      const stored = this.#ring.get(sequence);
-      if (!stored || wanting.size === 0) continue;
-      stored.lastSentAt = now;
-      stored.transmissions += 1;
+    if (now < this.flow.repairOpensAt()) return undefined;
+    for (let wanted = this.#wanted.take(now); wanted; wanted = this.#wanted.take(now)) {
+      const { sequence, by } = wanted;
+      const sent = this.#sent.get(sequence);
+      const receivers = [...by].flatMap((one) => this.#receivers.get(one) ?? []);
+      const missing = receivers.filter(({ received }) => received < sequence);
+      const to = [...by].filter((one) => (this.#receivers.get(one)?.received ?? 0) < sequence);
+      if (!sent || to.length === 0) continue;
+      sent.lastSentAt = now;
+      sent.transmissions += 1;
       this.repairs += 1;
-      this.flow.leftAgain(sequence, now);
-      for (const one of wanting) {
-        const receiver = this.#receivers.get(one);
-        if (receiver) receiver.repairs += 1;
-      }
-      return { body: stored.body, to: [...wanting] };
+      for (const receiver of missing) receiver.repairs += 1;
+      this.flow.leftAgain(sequence, missing.length > 0, now);
+      return { body: sent.body, to };
     }
-    this.#repairAt = Infinity;
     return undefined;
   }
 
   #pollFresh(now: number): Transmission | undefined {
     const inFlight = this.#sequence - this.acknowledged;
-    const waiting = this.#queue.length > 0;
+    const waiting = !this.#queue.empty;
     this.flow.observe(waiting, inFlight, now);
     if (!waiting || this.flow.opensAt(inFlight) > now) return undefined;
     const echoDue = this.flow.echo.due;
     this.#sequence += 1;
-    const items = this.#fill(echoDue ? this.#capacity - ECHO_BYTES : this.#capacity);
+    const roomBytes = echoDue ? this.#capacity - ECHO_BYTES : this.#capacity;
+    const items = this.#queue.fill(this.#sequence, roomBytes);
     this.flow.left(this.#sequence, inFlight, now);
     const urgent = this.#urges(inFlight + 1);
     const asked = echoDue ? this.#slowest() : undefined;
     if (asked) this.flow.echo.ask(asked, now);
     const echoOf = urgent ? undefined : asked?.slice(0, 2 * ECHO_BYTES);
     const body = encodeData({ sequence: this.#sequence, urgent, echoOf, items });
-    this.#ring.set(this.#sequence, {
-      body,
-      firstSentAt: now,
-      lastSentAt: now,
-      transmissions: 1,
-    });
+    this.#sent.add(this.#sequence, body, now);
+    if (this.#receivers.size === 0) this.#settle(now);
     return { body, to: undefined };
   }
 
@@ -285,40 +280,19 @@ export class Outbound {
     const often = Math.min(URGE_EVERY, this.window.size);
     const closed =
       this.#sequence - this.#urgedAt >= often && this.flow.opensAt(inFlight) === Infinity;
-    if (this.#queue.length > 0 && !closed) return false;
+    if (!this.#queue.empty && !closed) return false;
     this.#urgedAt = this.#sequence;
     return true;
   }
 
-  #fill(roomBytes: number): Item[] {
-    const items: Item[] = [];
-    let room = roomBytes;
-    while (room > ITEM_HEADER_BYTES) {
-      const head = this.#queue.first;
-      if (!head) break;
-      const size = Math.min(head.bytes.length - head.offset, room - ITEM_HEADER_BYTES);
-      const end = head.offset + size;
-      const last = end === head.bytes.length;
-      items.push({ first: head.offset === 0, last, bytes: head.bytes.subarray(head.offset, end) });
-      room -= ITEM_HEADER_BYTES + size;
-      this.#queueBytes -= size;
-      head.offset = end;
-      if (!last) break;
-      head.write.sequence = this.#sequence;
-      this.#queue.shift();
-    }
-    return items;
-  }
-
-  #want(sequence: number, incarnation: string, now: number): void {
-    const wanting = this.#wanted.get(sequence) ?? new Set();
-    this.#wanted.set(sequence, wanting.add(incarnation));
-    this.#repairAt = Math.min(this.#repairAt, now + REPAIR_GATHER_MS);
+  /** It was sent again too lately to be asked for once more. */
+  #underWay(sent: SentSegment, now: number): boolean {
+    return sent.transmissions > 1 && now - sent.lastSentAt < this.flow.round.ms;
   }
 
   /** The gates matter to what waits; what counts as lost may matter to repairs too. */
   #opensAt(): number {
-    if (this.#queue.length === 0) return Infinity;
+    if (this.#queue.empty) return Infinity;
     const at = this.flow.opensAt(this.#sequence - this.acknowledged);
     return Math.min(at === OPEN ? Infinity : at, this.flow.expiresAt);
   }
@@ -340,39 +314,22 @@ export class Outbound {
   #retransmitAt(): number {
     let earliest = Infinity;
     for (const { received } of this.#receivers.values()) {
-      const stored = this.#ring.get(received + 1);
+      const stored = this.#sent.get(received + 1);
       if (stored) earliest = Math.min(earliest, this.#dueAt(stored));
     }
     return earliest;
   }
 
-  #dueAt(stored: Stored): number {
+  #dueAt(stored: SentSegment): number {
     return stored.lastSentAt + this.flow.round.waitMs(stored.transmissions);
   }
 
   /** Ends writes and frees segments that all receivers have applied. */
-  #settle(): void {
-    if (this.#receivers.size === 0 && this.#queue.length > 0) {
-      for (let item = this.#queue.shift(); item; item = this.#queue.shift()) {
-        item.write.sequence = this.#sequence;
-      }
-      this.#queueBytes = 0;
-    }
+  #settle(now: number): void {
+    if (this.#receivers.size + this.#listeners.size === 0) this.#queue.skip(this.#sequence);
     const applied = this.acknowledged;
-    for (const [sequence] of this.#ring) {
-      if (sequence > applied) break;
-      this.#ring.delete(sequence);
-      this.#wanted.delete(sequence);
-      this.flow.window.advanced();
-    }
-    this.#endWhile(({ sequence }) => sequence <= applied, 'replicated');
-  }
-
-  /** Writes end in the order in which they began. */
-  #endWhile(due: (write: Write) => boolean, outcome: WriteOutcome): void {
-    for (let write = this.#writes.first; write && due(write); write = this.#writes.first) {
-      this.#ended.push({ ticket: write.ticket, outcome });
-      this.#writes.shift();
-    }
+    const newly = this.#sent.settle(applied, this.#listeners.size > 0, now);
+    for (let count = 0; count < newly; count += 1) this.flow.window.advanced();
+    this.#queue.settle(applied);
   }
 }

@@ -38,7 +38,13 @@ export const TAG_BYTES = 16;
 export const OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES;
 
 /** Only append: numbers are never given a second meaning. */
-export const SegmentKind = { data: 1, acknowledgement: 2, heartbeat: 3, leave: 4 } as const;
+export const SegmentKind = {
+  data: 1,
+  acknowledgement: 2,
+  heartbeat: 3,
+  leave: 4,
+  request: 5,
+} as const;
 export type SegmentKindName = keyof typeof SegmentKind;
 
 const NAMES = new Map<number, SegmentKindName>(

@@ -56,6 +56,12 @@ export class Transmitter {
     this.#unicast(kind, this.#keyring.seal(kind, body), to);
   }
 
+  /** By multicast if that reaches it, so that others hear it too. */
+  toOneAloud(kind: number, body: Uint8Array, member: Peer): void {
+    if (this.wayTo(member) === 'unicast') this.toOne(kind, body, member.endpoint);
+    else this.#multicast(kind, this.#keyring.seal(kind, body));
+  }
+
   /** To each by unicast, the same bytes. */
   toEach(kind: number, body: Uint8Array, endpoints: readonly Endpoint[]): void {
     if (endpoints.length === 0) return;

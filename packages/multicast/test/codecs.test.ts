@@ -2,6 +2,7 @@ import t from 'tap';
 import { decodeAcknowledgement, encodeAcknowledgement } from '../src/acknowledgement.ts';
 import { decodeData, encodeData } from '../src/data.ts';
 import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from '../src/heartbeat.ts';
+import { decodeRequest, encodeRequest } from '../src/request.ts';
 
 const ALPHA = '0a'.repeat(16);
 const BRAVO = '0b'.repeat(16);
@@ -16,6 +17,9 @@ const beat: Heartbeat = {
   uptimeMs: 5_000,
   wallMs: 1_900_000_000_123,
   highest: 2 ** 40,
+  oldest: 3,
+  roundMs: 1.5,
+  listens: true,
   viewSize: 2,
   leastOfView: ALPHA,
   entries: [
@@ -41,7 +45,7 @@ t.test(
   'a heartbeat names a state that this version does not know: the entry is passed over',
   (t) => {
     const bytes = encodeHeartbeat(beat);
-    bytes[bytes.length - 9 - 25] = 200;
+    bytes[bytes.length - 8 - 25] = 200;
     t.same(decodeHeartbeat(bytes)?.entries, beat.entries.slice(0, 1));
     t.end();
   },
@@ -127,5 +131,21 @@ t.test('an acknowledgement comes back as it was, and every truncation of it is r
   for (let end = 0; end < bytes.length; end += 1) {
     t.equal(decodeAcknowledgement(bytes.subarray(0, end)), undefined, `${end} bytes`);
   }
+  t.end();
+});
+
+t.test('a request survives encoding, and one that asks for nothing is none', (t) => {
+  const gaps = [
+    { first: 7, count: 1 },
+    { first: 2 ** 40, count: 1024 },
+  ];
+  const request = { stream: ALPHA, asked: BRAVO, gaps };
+  t.same(decodeRequest(encodeRequest(request)), request);
+  t.equal(decodeRequest(encodeRequest({ ...request, gaps: [] })), undefined);
+  const bytes = encodeRequest(request);
+  for (let length = 0; length < bytes.length; length += 1) {
+    t.equal(decodeRequest(bytes.subarray(0, length)), undefined, `${length} bytes`);
+  }
+  t.equal(decodeRequest(Buffer.concat([bytes, Buffer.alloc(1)])), undefined);
   t.end();
 });

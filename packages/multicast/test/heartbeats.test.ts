@@ -42,7 +42,8 @@ class Scene {
       peer.hearsUs = { multicast: true, unicast: true, wantsUnicast: false };
       peer.beat = {
         ...{ name: `${port}`, note: new Uint8Array(0), own: at(port), uptimeMs: 0, wallMs: 0 },
-        ...{ highest: 0, viewSize: 1, leastOfView: incarnation, entries: [], keys: [] },
+        ...{ highest: 0, oldest: 1, roundMs: 5, listens: false, keys: [] },
+        ...{ viewSize: 1, leastOfView: incarnation, entries: [] },
       };
       return peer;
     });
@@ -51,7 +52,8 @@ class Scene {
   /** Where the heartbeat of that time goes: `all`, and ports. */
   send(now: number): string {
     const { membership } = this;
-    this.heartbeats.send({ membership, startedAt: 0, offsetMs: 0, highest: 0, keys: [] }, OWN, now);
+    const stream = { highest: 0, oldest: 1, roundMs: 5 };
+    this.heartbeats.send({ membership, startedAt: 0, offsetMs: 0, ...stream, keys: [] }, OWN, now);
     const ways: string[] = [];
     for (let out: Output | undefined; (out = this.#transmitter.poll());) {
       ways.push(out.kind === 'unicast' ? `${out.to.port}` : 'all');

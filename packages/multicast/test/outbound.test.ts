@@ -195,7 +195,7 @@ t.test('an excluded receiver releases who waits for it', (t) => {
   stream.admit(ALPHA, 0);
   const ticket = stream.enqueue(Buffer.from('x'), 0);
   drain(stream, 0);
-  stream.exclude(ALPHA);
+  stream.exclude(ALPHA, 0);
   t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
   t.equal(stream.deadline, Infinity);
   t.end();
@@ -257,5 +257,50 @@ t.test('the queue is bounded', (t) => {
   while (stream.enqueue(Buffer.alloc(1_000_000), 0) !== undefined) accepted += 1;
   t.equal(accepted, 16);
   t.equal(stream.enqueue(Buffer.alloc(2_000_000), 0), undefined);
+  t.end();
+});
+
+t.test('a listener is sent what it asks for, while it is kept, and never waited for', (t) => {
+  const stream = outbound();
+  stream.admit(ALPHA, 0);
+  t.equal(stream.admitListener(BRAVO), 0);
+  const ticket = stream.enqueue(Buffer.from('x'), 0);
+  drain(stream, 0);
+  stream.acknowledge(ALPHA, { received: 1, applied: 1, gaps: [] }, 1);
+  t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
+  t.ok(stream.request(BRAVO, [{ first: 1, count: 1 }], false, 2));
+  t.same(drain(stream, 4), [{ sequence: 1, to: [BRAVO], urgent: true }]);
+  stream.tidy(3_000);
+  t.equal(stream.oldest, 2);
+  t.ok(stream.request(BRAVO, [{ first: 1, count: 1 }], false, 3_000), 'it was sent once');
+  t.same(drain(stream, 3_010), []);
+  t.end();
+});
+
+t.test('what all listeners heard being asked for is for all of them', (t) => {
+  const stream = outbound();
+  const charlie = 'c'.repeat(32);
+  stream.admitListener(BRAVO);
+  stream.admitListener(charlie);
+  stream.enqueue(Buffer.from('x'), 0);
+  drain(stream, 0);
+  stream.request(BRAVO, [{ first: 1, count: 1 }], true, 1);
+  t.same(
+    drain(stream, 3).map(({ to }) => to),
+    [[BRAVO, charlie]],
+  );
+  t.end();
+});
+
+t.test('a request for what was never sent, or of one who acknowledges, is refused', (t) => {
+  const stream = outbound();
+  stream.admit(ALPHA, 0);
+  stream.admitListener(BRAVO);
+  stream.enqueue(Buffer.from('x'), 0);
+  drain(stream, 0);
+  t.notOk(stream.request(BRAVO, [{ first: 1, count: 2 }], true, 1));
+  t.notOk(stream.request(ALPHA, [{ first: 1, count: 1 }], true, 1));
+  t.notOk(stream.request('c'.repeat(32), [{ first: 1, count: 1 }], true, 1));
+  t.same(drain(stream, 3), []);
   t.end();
 });

@@ -13,6 +13,7 @@ import { type Member, OWN_PORT, SimulatedGroup } from './simulated-group.ts';
 const REWRITE = process.env['ARGYLE_REWRITE_TABLES'] === '1';
 const SPECIFICATION = join(import.meta.dirname, '..', 'PROTOCOL.md');
 const RECEIVERS = [1, 2, 4, 8];
+const LISTENERS = 8;
 const WRITES = 4_000;
 
 interface Counted {
@@ -27,13 +28,17 @@ class Wire {
   readonly #counts = new Map<number, number>();
   #sending: Uint8Array | undefined;
 
-  constructor(receivers: number, transport: Transport = 'auto') {
-    const names = Array.from({ length: receivers + 1 }, (_, index) => `member-${index}`);
-    const members = names.map((_, index) => {
+  constructor(receivers: number, transport: Transport = 'auto', listeners = 0) {
+    const count = receivers + 1 + listeners;
+    const members = Array.from({ length: count }, (_, index) => {
       return { address: `198.18.0.${index + 1}`, port: OWN_PORT };
     });
-    const [sender] = this.group.assembleWith({ transport, members }, ...names);
-    this.sender = sender!;
+    const all = members.map((_, index) => {
+      const acknowledges = index <= receivers;
+      return this.group.start(`member-${index}`, { transport, members, acknowledges });
+    });
+    this.group.until(() => all.every(({ group }) => group.members.length === count - 1));
+    this.sender = all[0]!;
     this.group.simulator.run(1_000);
     this.group.simulator.network.script = ({ bytes, from, to }) => {
       // A multicast is the same bytes on its way to each receiver.
@@ -74,7 +79,10 @@ class Wire {
   get #counted(): Counted {
     return {
       data: this.#counts.get(SegmentKind.data) ?? 0,
-      acknowledgements: this.#counts.get(SegmentKind.acknowledgement) ?? 0,
+      // Of the second tier's kind too, should there be any.
+      acknowledgements:
+        (this.#counts.get(SegmentKind.acknowledgement) ?? 0) +
+        (this.#counts.get(SegmentKind.request) ?? 0),
     };
   }
 }
@@ -88,6 +96,7 @@ function difference(now: Counted, before: Counted): Counted {
 
 const single = RECEIVERS.map((receivers) => new Wire(receivers).single());
 const apart = RECEIVERS.map((receivers) => new Wire(receivers, 'unicast').single());
+const listened = RECEIVERS.map((receivers) => new Wire(receivers, 'auto', LISTENERS).single());
 const large = RECEIVERS.map((receivers) => new Wire(receivers).loaded(1_024));
 const small = RECEIVERS.map((receivers) => new Wire(receivers).loaded(200));
 
@@ -101,6 +110,13 @@ t.test('a single write to N members is one packet out and one back from each', (
 t.test('in unicast mode it is one packet to each and one back: 2N', (t) => {
   RECEIVERS.forEach((receivers, index) => {
     t.same(apart[index], { data: receivers, acknowledgements: receivers });
+  });
+  t.end();
+});
+
+t.test('listeners cost nothing: to n repositories it is 1 + n', (t) => {
+  RECEIVERS.forEach((receivers, index) => {
+    t.same(listened[index], { data: 1, acknowledgements: receivers });
   });
   t.end();
 });
@@ -120,12 +136,13 @@ for (const [counted, what] of [
 
 t.test('the table in PROTOCOL.md is what was counted', (t) => {
   const table = [
-    '| receivers | single write | by unicast | under load, 1 KB | under load, 200 B | 1 + N/8 |',
-    '| --------: | -----------: | ---------: | ---------------: | ----------------: | ------: |',
+    '| receivers | single write | and 8 listeners | by unicast | under load, 1 KB | under load, 200 B | 1 + N/8 |',
+    '| --------: | -----------: | --------------: | ---------: | ---------------: | ----------------: | ------: |',
     ...RECEIVERS.map((receivers, index) => {
       const cells = [
         [String(receivers), 9],
         [String(perWrite(single[index]!, 1)), 12],
+        [String(perWrite(listened[index]!, 1)), 15],
         [String(perWrite(apart[index]!, 1)), 10],
         [perWrite(large[index]!, WRITES).toFixed(2), 16],
         [perWrite(small[index]!, WRITES).toFixed(2), 17],

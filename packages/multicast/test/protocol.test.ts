@@ -14,7 +14,7 @@ function boxOf(file: string): string[] {
     .map((line) => line.slice(3).trimEnd());
 }
 
-for (const file of ['segment', 'heartbeat', 'data', 'acknowledgement', 'links']) {
+for (const file of ['segment', 'heartbeat', 'data', 'acknowledgement', 'request', 'links']) {
   t.test(`the box of ${file} is the one in PROTOCOL.md`, (t) => {
     const box = boxOf(`${file}.ts`);
     t.ok(box.length >= 4, `${box.length} lines`);

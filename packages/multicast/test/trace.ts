@@ -3,6 +3,7 @@ import { decodeAcknowledgement } from '../src/acknowledgement.ts';
 import { decodeData } from '../src/data.ts';
 import { decodeHeartbeat, type Entry } from '../src/heartbeat.ts';
 import { Keyring, type OpenedSegment } from '../src/keyring.ts';
+import { decodeRequest } from '../src/request.ts';
 import { kindName, SegmentKind } from '../src/segment.ts';
 import type { Member, SimulatedGroup } from './simulated-group.ts';
 
@@ -89,10 +90,14 @@ export class Trace {
     }
     if (kind === SegmentKind.acknowledgement) {
       const ack = decodeAcknowledgement(body);
-      const gaps = ack?.gaps.map(
-        ({ first, count }) => `, lacks ${first}${count > 1 ? ` to ${first + count - 1}` : ''}`,
-      );
+      const gaps = ack?.gaps.map(({ first, count }) => `, lacks ${spanOf(first, count)}`);
       return `received ${ack?.received}, applied ${ack?.applied}${gaps?.join('')}`;
+    }
+    if (kind === SegmentKind.request) {
+      const request = decodeRequest(body);
+      const gaps = request?.gaps.map(({ first, count }) => spanOf(first, count));
+      const name = (incarnation = '') => this.#names.get(incarnation) ?? 'a stranger';
+      return `asks ${name(request?.asked)} for ${gaps?.join(', ')} of ${name(request?.stream)}`;
     }
     const beat = kind === SegmentKind.heartbeat ? decodeHeartbeat(body) : undefined;
     if (!beat) return '';
@@ -135,6 +140,10 @@ export class Trace {
       }
     }
   }
+}
+
+function spanOf(first: number, count: number): string {
+  return count > 1 ? `${first} to ${first + count - 1}` : `${first}`;
 }
 
 function countsOf({ events, messages, ended }: Member) {

@@ -92,6 +92,30 @@ const SCENARIOS: Record<string, () => Trace> = {
     return trace;
   },
 
+  suppression() {
+    const group = new SimulatedGroup({ seed: 1 });
+    const alpha = group.start('alpha');
+    const names = ['bravo', 'charlie', 'delta', 'echo'];
+    for (const name of names) group.start(name, { acknowledges: name === 'bravo' });
+    group.until(() => [...group.members.values()].every((one) => one.group.members.length === 4));
+    group.simulator.run(400);
+    const trace = new Trace(group, {
+      about: [
+        'Bravo acknowledges; charlie, delta and echo listen, and all three lose the second segment.',
+        'Each waits for a time of its own. One asks first; the others hear it, and alpha sends the',
+        'segment again to all. Heartbeats are left out.',
+      ],
+      heartbeats: false,
+    });
+    trace.loses = firstOf(2, 'charlie', 'delta', 'echo');
+    for (const text of ['one', 'two', 'three']) {
+      group.send(alpha, text);
+      trace.run(1);
+    }
+    trace.run(60);
+    return trace;
+  },
+
   snooping() {
     const { group, trace, alpha } = threeMembers(
       'A switch forgets that bravo is in the group, and joining anew does not help. Bravo says that it',

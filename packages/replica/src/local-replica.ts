@@ -248,6 +248,8 @@ export class LocalReplica implements SharedCache {
       const { by } = event;
       const found = by === 'unicast' ? 'its multicast comes no more' : 'its multicast comes again';
       log.info({ member: beat?.name, incarnation, by }, found);
+    } else if (event.kind === 'missed') {
+      log.warn({ member: event.peer.beat?.name }, 'a part of its writes was missed');
     } else if (event.kind === 'rejoined') {
       log.warn({}, 'multicast does not come: joining the multicast group anew');
     } else if (event.kind === 'dropped') {

@@ -38,6 +38,8 @@ export type ReplicaEvent =
   | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
   | { readonly kind: 'restarted'; readonly reason: string }
   | { readonly kind: 'refused'; readonly by: Endpoint }
+  /** A part of that one's writes comes no more; the digests tell which, and it is mended. */
+  | { readonly kind: 'missed'; readonly peer: Peer }
   | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }
   | { readonly kind: 'rejoined' }
   | { readonly kind: 'dropped'; readonly reason: DropReason | 'message'; readonly from: Endpoint };
