@@ -83,7 +83,7 @@ export class Outbound {
   }
 
   get deadline(): number {
-    const timeoutAt = this.#queue.oldestAt + this.#timeoutMs;
+    const timeoutAt = this.#queue.expiresAt(this.#timeoutMs);
     const repairAt = Math.min(this.#wanted.dueAt, this.#retransmitAt());
     return Math.min(timeoutAt, Math.max(repairAt, this.flow.repairOpensAt()), this.#opensAt());
   }
@@ -193,7 +193,7 @@ export class Outbound {
         this.#wanted.hurry(now);
       }
     }
-    this.#queue.expire(now - this.#timeoutMs);
+    this.#queue.expire(this.#timeoutMs, now);
   }
 
   poll(now: number): Transmission | undefined {

@@ -38,9 +38,9 @@ export class WriteQueue {
     return this.#queue.length === 0;
   }
 
-  /** When the oldest write began that has not ended; Infinity if there is none. */
-  get oldestAt(): number {
-    return this.#writes.first?.enqueuedAt ?? Infinity;
+  /** When `expire` has something to do. */
+  expiresAt(timeoutMs: number): number {
+    return (this.#writes.first?.enqueuedAt ?? Infinity) + timeoutMs;
   }
 
   /** A ticket, ended later by `pollEnded`; undefined when the queue or the message is too large. */
@@ -89,9 +89,10 @@ export class WriteQueue {
     this.#endWhile((write) => write.sequence <= sequence, 'replicated');
   }
 
-  /** What began so early fails; it stays under way. */
-  expire(enqueuedAt: number): void {
-    this.#endWhile((write) => write.enqueuedAt <= enqueuedAt, 'timeout');
+  /** What began so long ago fails; it stays under way. */
+  expire(timeoutMs: number, now: number): void {
+    // The same sum as in `expiresAt`: another rounding would leave it due for ever.
+    this.#endWhile(({ enqueuedAt }) => enqueuedAt + timeoutMs <= now, 'timeout');
   }
 
   restart(): void {

@@ -304,3 +304,21 @@ t.test('a request for what was never sent, or of one who acknowledges, is refuse
   t.same(drain(stream, 3), []);
   t.end();
 });
+
+t.test('a write that is due has ended after its deadline, however its time is rounded', (t) => {
+  for (let seed = 1; seed <= 1_000; seed += 1) {
+    const stream = outbound();
+    stream.admit(ALPHA, 0);
+    stream.enqueue(Buffer.from('x'), 4_029 + seed / 997);
+    drain(stream, 4_031);
+    for (let { deadline } = stream; deadline < 9_032; deadline = stream.deadline) {
+      stream.handleDeadline(deadline);
+      drain(stream, deadline);
+      if (stream.deadline > deadline) continue;
+      t.fail(`still due at ${deadline}`);
+      break;
+    }
+    t.same(ended(stream), [{ ticket: 1, outcome: 'timeout' }], `${seed}`);
+  }
+  t.end();
+});
