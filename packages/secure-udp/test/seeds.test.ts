@@ -1,7 +1,11 @@
 import t from 'tap';
 import { hostileRun } from './hostile-run.ts';
+import { runSeeds } from './seed-runs.ts';
 
-const SEEDS = process.env['ARGYLE_TEST_FULL'] === '1' ? 5_000 : 250;
+const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
+const SEEDS = FULL ? 5_000 : 250;
+/** After so many seeds it says how far it is. */
+const TOLD_EVERY = 500;
 /** What the seeds together must have met, or the suite proves less than it says. */
 const RARE = [
   'a cache lost a record',
@@ -54,19 +58,22 @@ const RARE = [
   'writes crossed',
 ];
 
-t.test(`${SEEDS} seeds of loss, replay, kill, freeze, drain, moves and deletion`, (t) => {
+t.test(`${SEEDS} seeds of loss, replay, kill, freeze, drain, moves and deletion`, async (t) => {
   const seen = new Map<string, number>();
-  for (let seed = 1; seed <= SEEDS; seed += 1) {
-    try {
-      const result = hostileRun(seed);
-      for (const [event, count] of result.seen) seen.set(event, (seen.get(event) ?? 0) + count);
-    } catch (error) {
-      t.fail(`seed ${seed}: ${String(error)}`);
+  let [ended, failed] = [0, 0];
+  await runSeeds(SEEDS, (outcome) => {
+    if ('seen' in outcome) {
+      for (const [event, count] of outcome.seen) seen.set(event, (seen.get(event) ?? 0) + count);
+    } else {
+      failed += 1;
+      t.fail(`seed ${outcome.seed}: ${outcome.failure}`);
     }
-  }
+    ended += 1;
+    if (ended % TOLD_EVERY === 0) t.comment(`${ended} of ${SEEDS} seeds, ${failed} failed`);
+  });
+  t.equal(ended, SEEDS);
   t.comment('seen: ', seen);
   for (const event of RARE) t.ok((seen.get(event) ?? 0) > 0, `was seen: ${event}`);
-  t.end();
 });
 
 t.test('the same seed is the same run', (t) => {
