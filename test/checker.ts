@@ -256,9 +256,10 @@ export class Checker {
   #checkNonce(segment: Uint8Array): void {
     const pair = hex(segment.subarray(16, 40));
     const tag = hex(segment.subarray(-TAG_BYTES));
-    // The copies of one transmission, by several ways, are the same bytes.
-    assert((this.#sealed.get(pair) ?? tag) === tag, `14: ${pair} sealed two segments`);
-    assert(!this.#lapsed.has(pair.slice(0, 32)), 'it stood still, and sends as who it was');
+    // Copies of one transmission are the same bytes, and so is what others pass on of it.
+    const known = this.#sealed.get(pair);
+    if (known !== undefined) return assert(known === tag, `14: ${pair} sealed two segments`);
+    assert(!this.#lapsed.has(pair.slice(0, 32)), 'it stood still, and seals as who it was');
     this.#sealed.set(pair, tag);
   }
 

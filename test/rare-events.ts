@@ -37,6 +37,8 @@ export const RARE = [
   'lost: unread',
   'repaired',
   'sender dead mid-burst',
+  'passed on',
+  'missed',
   'donor dead',
   'left',
   'restart before exclusion',
@@ -58,7 +60,7 @@ export const RARE = [
 ] as const;
 export type RareEvent = (typeof RARE)[number];
 
-const TOLD: ReadonlySet<string> = new Set(['refused', 'restarted', 'rejoined']);
+const TOLD: ReadonlySet<string> = new Set(['refused', 'restarted', 'rejoined', 'missed']);
 
 /** Counts what happens in a simulated cluster that has to have happened. */
 export class RareEvents {
@@ -125,6 +127,7 @@ export class RareEvents {
 
   /** What its counters say when it ends, or when the run does. */
   ended(life: Life): void {
+    this.count('passed on', life.replica.group.counters.passedOn);
     for (const [reason, times] of life.replica.group.counters.dropped) {
       this.count(`dropped: ${reason}`, times);
     }

@@ -36,6 +36,8 @@ export class Counters {
   readonly sent = perKind();
   readonly received = perKind();
   readonly dropped = new Map<DropReason, number>();
+  /** Segments of others that are gone, sent on to who missed them. */
+  passedOn = 0;
 
   readonly #told = new Set<string>();
 

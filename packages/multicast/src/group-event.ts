@@ -19,7 +19,7 @@ export type GroupEvent =
   | { readonly kind: 'refused'; readonly by: Endpoint }
   /** A segment was dropped, told once for each source and reason. */
   | { readonly kind: 'dropped'; readonly reason: DropReason; readonly from: Endpoint }
-  /** A listener has missed a part of that one's stream, which is sent no more. */
+  /** A part of that one's stream did not come here, and comes no more. */
   | { readonly kind: 'missed'; readonly peer: Peer }
   /** This member hears that one so, lastingly, and wants to be reached so. */
   | { readonly kind: 'heard'; readonly peer: Peer; readonly by: Way }

@@ -21,7 +21,7 @@ import { EXCLUSION_MS, type GroupOptions, STALL_MS, WRITE_TIMEOUT_MS } from './o
 import { Outbound, type OutboundState } from './outbound.ts';
 import type { Peer } from './peer.ts';
 import { INCARNATION_BYTES, kindName, SegmentKind } from './segment.ts';
-import { Streams } from './streams.ts';
+import { type Arrival, Streams } from './streams.ts';
 import { Transmitter } from './transmitter.ts';
 
 /**
@@ -59,14 +59,13 @@ export class Group implements Machine<GroupEvent> {
     this.#transmitter = new Transmitter(this.keyring, this.counters, options.transport);
     this.#heartbeats = new Heartbeats(options, this.#expected, this.#transmitter);
     this.#links = new Links(() => this.#membership.own);
-    this.#streams = new Streams(
-      {
-        ...{ acknowledges: options.acknowledges ?? true, random: options.random },
-        ...{ outbound: this.#outbound, transmitter: this.#transmitter },
-        drop: (reason, from) => this.#drop(reason, from),
-      },
-      () => this.#membership,
-    );
+    this.#streams = new Streams({
+      ...{ acknowledges: options.acknowledges ?? true, random: options.random },
+      ...{ outbound: this.#outbound, transmitter: this.#transmitter },
+      membership: () => this.#membership,
+      drop: (reason, from) => this.#drop(reason, from),
+      forget: (incarnation) => this.keyring.forget(incarnation),
+    });
     this.#membership = this.#drawIncarnation();
     for (const member of options.members) this.greet(member, Infinity);
   }
@@ -164,7 +163,7 @@ export class Group implements Machine<GroupEvent> {
     if (typeof segment === 'string') this.#drop(segment, from);
     else if (segment.incarnation === this.#membership.own)
       this.#handleOwn(segment, from, channel, now);
-    else this.#handleSegment(segment, from, channel, now);
+    else this.#handleSegment({ segment, bytes, from, channel }, now);
     this.#settle(now);
   }
 
@@ -182,6 +181,7 @@ export class Group implements Machine<GroupEvent> {
     if (!this.#own) return;
     this.#awake(now);
     this.#outbound.handleDeadline(now);
+    this.#streams.handleDeadline(now);
     this.#links.handleDeadline(now);
     this.#membership.expire(now);
     for (const incarnation of this.#outbound.stalledFor(EXCLUSION_MS, now)) {
@@ -215,7 +215,7 @@ export class Group implements Machine<GroupEvent> {
     if (event) return event;
     const ended = this.#outbound.pollEnded();
     if (ended) return { kind: 'ended', ...ended };
-    return this.#streams.pollMessage();
+    return this.#streams.pollEvent();
   }
 
   /** Own segments come back, by multicast or as loop-back copies: the first two gates' measure. */
@@ -227,20 +227,20 @@ export class Group implements Machine<GroupEvent> {
     if (data) this.#outbound.flow.back(data.sequence, now);
   }
 
-  #handleSegment(segment: OpenedSegment, from: Endpoint, channel: Channel, now: number): void {
+  #handleSegment(arrival: Arrival, now: number): void {
+    const { segment, from, channel } = arrival;
     const kind = kindName(segment.kind);
     if (!kind) return this.#drop('kind', from);
     this.counters.received[kind] += 1;
+    if (this.#streams.handleOrphan(arrival, now)) return;
     const newest = segment.packet > (this.#membership.peer(segment.incarnation)?.packet ?? 0);
     const peer = this.#membership.hear(segment, from, this.#expects, now);
     if (typeof peer !== 'string') peer.hearing.handle(channel, now);
     if (kind === 'heartbeat') return this.#handleHeartbeat(segment, peer, from, now);
     if (typeof peer === 'string') return this.#drop(peer, from);
     if (peer.state !== 'member') return this.#drop('not admitted', from);
-    if (kind === 'data') return this.#streams.handleData(segment, peer, from, now);
-    if (kind === 'request') {
-      return this.#streams.handleRequest(segment, peer, { from, channel }, now);
-    }
+    if (kind === 'data') return this.#streams.handleData(arrival, peer, now);
+    if (kind === 'request') return this.#streams.handleRequest(arrival, peer, now);
     if (kind === 'acknowledgement') return this.#handleAcknowledgement(segment, peer, from, now);
     if (newest) this.#membership.exclude(peer.incarnation, 'left');
     else this.#drop('stale', from);
@@ -267,8 +267,7 @@ export class Group implements Machine<GroupEvent> {
     const named = beat.entries.find((entry) => entry.incarnation === this.#membership.own);
     if (peer.nameRefused) this.#drop('name in use', from);
     if (peer.state !== 'member' || named?.state !== 'member') return;
-    const missed = this.#streams.follow(peer, beat, named.joinedAt, now);
-    if (missed) this.#events.push(missed);
+    this.#streams.follow(peer, beat, named.joinedAt, now);
     const { received, applied } = named;
     // A member that does not follow our stream yet names position 0.
     if (received >= peer.joinedAt) {
@@ -305,7 +304,7 @@ export class Group implements Machine<GroupEvent> {
       } else if (event.kind === 'excluded') {
         this.#outbound.exclude(event.peer.incarnation, now);
         this.#links.remove(event.peer.incarnation);
-        this.keyring.forget(event.peer.incarnation);
+        this.#streams.orphan(event.peer, now);
         this.#expected.left(event.peer.endpoint);
         this.#events.push({ kind: 'gone', peer: event.peer, reason: event.reason });
         this.beatSoon(now);
@@ -341,6 +340,7 @@ export class Group implements Machine<GroupEvent> {
   #begin(reason: string, now: number): void {
     this.#links.removeAll();
     this.#outbound.restart();
+    this.#streams.restart();
     this.#membership = this.#drawIncarnation();
     this.#events.push({ kind: 'restarted', reason });
     this.#heartbeats.begin(now);
@@ -365,7 +365,8 @@ export class Group implements Machine<GroupEvent> {
     const standing = {
       ...{ membership: this.#membership, startedAt: this.#startedAt, offsetMs: this.#offsetMs },
       ...{ highest: this.#outbound.sequence, oldest: this.#outbound.oldest },
-      ...{ roundMs: this.#outbound.flow.round.ms, keys: this.keyring.ids },
+      ...{ roundMs: this.#outbound.flow.round.ms, orphans: this.#streams.orphans },
+      keys: this.keyring.ids,
     };
     this.#heartbeats.send(standing, own, now);
   }

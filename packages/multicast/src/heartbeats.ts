@@ -1,6 +1,6 @@
 import type { Endpoint } from '@argyle/host';
 import type { ExpectedEndpoints } from './expected-endpoints.ts';
-import { encodeHeartbeat, heartbeatBytes } from './heartbeat.ts';
+import { encodeHeartbeat, type Entry, heartbeatBytes } from './heartbeat.ts';
 import type { Membership } from './membership.ts';
 import { type GroupOptions, HEARTBEAT_MS, HEARTBEAT_SPACING_MS } from './options.ts';
 import type { Peer } from './peer.ts';
@@ -22,6 +22,8 @@ export interface Standing {
   readonly highest: number;
   readonly oldest: number;
   readonly roundMs: number;
+  /** How far it has the streams of those who are gone. */
+  readonly orphans: readonly Entry[];
   /** Of its ring. */
   readonly keys: readonly string[];
 }
@@ -81,7 +83,7 @@ export class Heartbeats {
       ...{ viewSize: size, leastOfView: least },
       uptimeMs: now - startedAt,
       wallMs: now + offsetMs,
-      entries: membership.entries(room, now),
+      entries: membership.entries(room, standing.orphans, now),
     });
   }
 

@@ -73,6 +73,12 @@ export class Inbound {
     return this.#received < this.#highest;
   }
 
+  /** Is that segment known to exist, and not here? */
+  misses(sequence: number): boolean {
+    const within = sequence > this.#received && sequence <= this.#highest;
+    return within && !this.#waiting.has(sequence);
+  }
+
   /** Messages refused because their fragments made no whole. */
   get malformed(): number {
     return this.#malformed;

@@ -188,14 +188,17 @@ export class Membership {
   }
 
   /** Whom the next heartbeat names, as many as fit; those left out come first the next time. */
-  entries(roomBytes: number, now: number): Entry[] {
+  entries(roomBytes: number, orphans: readonly Entry[], now: number): Entry[] {
     const entryOf = (peer: Peer) => entry(peer, now);
     const members = this.members.map(entryOf);
     const room = Math.floor(roomBytes / ENTRY_BYTES);
     // A member that is not named often enough takes itself for excluded, whoever else is heard.
     const entries = this.strangers.map(entryOf);
+    entries.push(...orphans);
     for (const [incarnation, { heardAt }] of this.#excluded) {
-      if (now - heardAt < EXCLUDED_TOLD_MS) entries.push(blankEntry(incarnation, 'excluded'));
+      const named = orphans.some((orphan) => orphan.incarnation === incarnation);
+      if (now - heardAt >= EXCLUDED_TOLD_MS || named) continue;
+      entries.push(blankEntry(incarnation, 'excluded'));
     }
     if (members.length >= room) return this.#rotated([...members, ...entries], room);
     return [...members, ...this.#rotated(entries, room - members.length)];

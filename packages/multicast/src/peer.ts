@@ -3,6 +3,7 @@ import type { Acknowledgement } from './acknowledgement.ts';
 import { Hearing, type Heard, UNHEARD } from './hearing.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Inbound } from './inbound.ts';
+import { KeptSegments } from './kept-segments.ts';
 import { RepairCycle } from './repair-cycle.ts';
 
 /** A stream's segments are acknowledged one by one when urgent, else so many together… */
@@ -48,6 +49,8 @@ export class Peer {
   nameRefused = false;
   /** Its stream; undefined until it said where the stream begins for us. */
   inbound: Inbound | undefined;
+  /** For others, should it die. */
+  readonly kept = new KeptSegments();
   /** When this member, as a listener, asks for what it misses of it. */
   readonly cycle = new RepairCycle();
   #unacknowledged = 0;

@@ -46,6 +46,12 @@ export class Transmitter {
     this.#fanOutAndBack(kind, body, members, 2);
   }
 
+  /** What another has sealed, as it came, for those: by multicast when two or more want it. */
+  passOn(kind: number, bytes: Uint8Array, members: readonly Peer[]): void {
+    this.#counters.passedOn += 1;
+    this.#fanOut(kind, bytes, members, 2);
+  }
+
   /** By multicast for strangers too, and by unicast to each member that it does not reach. */
   toEverybody(kind: number, body: Uint8Array, members: readonly Peer[]): void {
     const least = this.transport === 'unicast' ? Infinity : 0;

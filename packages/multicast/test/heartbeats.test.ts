@@ -52,7 +52,7 @@ class Scene {
   /** Where the heartbeat of that time goes: `all`, and ports. */
   send(now: number): string {
     const { membership } = this;
-    const stream = { highest: 0, oldest: 1, roundMs: 5 };
+    const stream = { highest: 0, oldest: 1, roundMs: 5, orphans: [] };
     this.heartbeats.send({ membership, startedAt: 0, offsetMs: 0, ...stream, keys: [] }, OWN, now);
     const ways: string[] = [];
     for (let out: Output | undefined; (out = this.#transmitter.poll());) {

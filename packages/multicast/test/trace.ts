@@ -69,12 +69,13 @@ export class Trace {
     );
     if (typeof segment === 'string') throw new Error(segment);
     if (segment.kind === SegmentKind.heartbeat && !this.#options.heartbeats) return false;
-    this.#names.set(segment.incarnation, from);
+    const sealedBy = this.#names.get(segment.incarnation) ?? from;
+    this.#names.set(segment.incarnation, sealedBy);
     if (bytes !== this.#sending) {
       this.#sending = bytes;
       const kind = kindName(segment.kind)?.toUpperCase();
       this.#line(
-        `${from} > ${channel === 'group' ? 'all' : to === from ? 'itself' : to}: ${kind} ${this.#body(segment)}`,
+        `${from} > ${channel === 'group' ? 'all' : to === from ? 'itself' : to}: ${kind} ${this.#body(segment)}${sealedBy === from ? '' : `, as ${sealedBy} sealed it`}`,
       );
     }
     const lost = this.loses(segment, to);

@@ -154,6 +154,25 @@ const SCENARIOS: Record<string, () => Trace> = {
     return trace;
   },
 
+  'take-over of repairs'() {
+    const { group, trace, alpha } = membersOf(
+      ['alpha', 'bravo', 'charlie', 'delta'],
+      'Alpha dies in the middle of a burst. Charlie has lost its second segment and delta its last;',
+      'bravo has all. Each says in its heartbeat how far it has got, and asks bravo, who sends what it',
+      'has on as alpha sealed it, byte for byte. Heartbeats are left out.',
+    );
+    const [second, last] = [firstOf(2, 'charlie'), firstOf(3, 'delta')];
+    trace.loses = (segment, to) => second(segment, to) || last(segment, to);
+    for (const text of ['one', 'two', 'three']) {
+      group.send(alpha, text);
+      trace.run(0.4);
+    }
+    group.members.get('alpha')?.host.crash();
+    trace.says('alpha dies');
+    trace.run(600);
+    return trace;
+  },
+
   death() {
     const { group, trace, alpha } = threeMembers(
       'Alpha writes, and charlie is dead: its link port refuses, alpha excludes it, and the write,',
@@ -167,13 +186,19 @@ const SCENARIOS: Record<string, () => Trace> = {
   },
 };
 
-function threeMembers(...about: readonly string[]): {
-  group: SimulatedGroup;
-  trace: Trace;
-  alpha: Member;
-} {
+interface Scene {
+  readonly group: SimulatedGroup;
+  readonly trace: Trace;
+  readonly alpha: Member;
+}
+
+function threeMembers(...about: readonly string[]): Scene {
+  return membersOf(['alpha', 'bravo', 'charlie'], ...about);
+}
+
+function membersOf(names: readonly string[], ...about: readonly string[]): Scene {
   const group = new SimulatedGroup({ seed: 1 });
-  const [alpha] = group.assemble('alpha', 'bravo', 'charlie');
+  const [alpha] = group.assemble(...names);
   group.simulator.run(400);
   return { group, trace: new Trace(group, { about, heartbeats: false }), alpha: alpha! };
 }

@@ -50,7 +50,7 @@ export function nodeMetrics({
 
 function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
   const { segments, dropped, links, linksRefused, rejoins, unsent, unfound } = counters;
-  const { repairs, ownLost, gates, exchanges, writes, unstored } = counters;
+  const { repairs, passedOn, ownLost, gates, exchanges, writes, unstored } = counters;
   return [
     gauge('group_members', 'Members of the view, this one included.', members.length + 1),
     gauge('group_ready', '1 when this member has synchronised.', self.state === 'ready' ? 1 : 0),
@@ -101,6 +101,7 @@ function groupMetrics({ self, members, counters, viewChanges }: ReplicaStatus) {
       unfound.map(({ way, count }) => ({ labels: { way }, value: count })),
     ),
     only('group_repairs_total', 'Segments sent again.', repairs),
+    only('group_passed_on_total', 'Segments of gone members, sent on to others.', passedOn),
     only('group_own_lost_total', 'Own segments that did not come back in time.', ownLost),
     counter(
       'group_gate_seconds_total',

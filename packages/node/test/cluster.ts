@@ -48,6 +48,7 @@ export class FakeNodeCache extends FakeCache implements NodeCache {
           rejoins: 0,
           unsent: 0,
           repairs: 0,
+          passedOn: 0,
           ownLost: 0,
           unfound: [],
           gates: [],

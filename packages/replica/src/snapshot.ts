@@ -84,6 +84,7 @@ function countersOf(replica: Replica, context: SnapshotContext): GroupCounters {
       { way: 'mdns', count: context.unfound.mdns },
     ],
     repairs: outbound.repairs,
+    passedOn: counters.passedOn,
     ownLost: outbound.flow.selfReceipt.lost,
     gates: [...outbound.flow.boundMs].map(([gate, ms]) => ({ gate, seconds: ms / 1_000 })),
     exchanges: replica.exchanges,

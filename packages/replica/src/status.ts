@@ -77,6 +77,8 @@ export interface GroupCounters {
   /** Questions for members that had no answer. */
   readonly unfound: readonly { way: 'dns' | 'mdns'; count: number }[];
   readonly repairs: number;
+  /** Segments of members that are gone, sent on to who missed them. */
+  readonly passedOn: number;
   /** Own segments that did not come back in time. */
   readonly ownLost: number;
   /** For how long each gate was the one that held segments back, in seconds. */

@@ -1,0 +1,39 @@
+import t from 'tap';
+import { KeptSegments } from '../src/kept-segments.ts';
+
+const MEMBER = 'a'.repeat(32);
+
+t.test('what is kept is a copy, and goes out once while it is under way', (t) => {
+  const kept = new KeptSegments();
+  const bytes = Uint8Array.of(1, 2, 3);
+  kept.keep(7, bytes);
+  bytes.fill(0);
+  t.equal(kept.want(8, MEMBER, 0), false);
+  t.ok(kept.want(7, MEMBER, 0));
+  t.equal(kept.take(0), undefined, 'others may want it too');
+  t.equal(kept.deadline, 2);
+  t.same(kept.take(2)?.bytes, Uint8Array.of(1, 2, 3));
+  t.ok(kept.want(7, MEMBER, 5));
+  t.equal(kept.take(20), undefined);
+  t.ok(kept.want(7, MEMBER, 20));
+  t.ok(kept.take(22));
+  t.end();
+});
+
+t.test('what all have applied is freed, and the oldest when there is too much', (t) => {
+  const kept = new KeptSegments();
+  for (const sequence of [1, 3, 2]) kept.keep(sequence, Uint8Array.of(sequence));
+  kept.release(3);
+  t.notOk(kept.want(1, MEMBER, 0));
+  t.notOk(kept.want(2, MEMBER, 0));
+  t.ok(kept.want(3, MEMBER, 0));
+  for (let sequence = 4; sequence <= 1_027; sequence += 1) kept.keep(sequence, Uint8Array.of(1));
+  t.notOk(kept.want(3, MEMBER, 0));
+  t.ok(kept.want(4, MEMBER, 0));
+  const large = new Uint8Array(8 * 1024 * 1024);
+  for (let sequence = 1_028; sequence <= 1_030; sequence += 1) kept.keep(sequence, large);
+  t.notOk(kept.want(1_027, MEMBER, 0));
+  t.notOk(kept.want(1_028, MEMBER, 0));
+  t.ok(kept.want(1_029, MEMBER, 0));
+  t.end();
+});
