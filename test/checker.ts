@@ -88,9 +88,17 @@ export class Checker {
 
   handed(life: Life, sender: string, message: Uint8Array): void {
     const receiver = life.replica.group.incarnation;
-    const outbound = this.#lifeOf(sender)?.replica.group.outbound;
-    const required = outbound?.receiver(receiver) !== undefined;
+    const members = this.#lifeOf(sender)?.replica.group.members ?? [];
+    const required = members.some(({ incarnation }) => incarnation === receiver);
     this.#ledger.handed({ sender, receiver, required }, message);
+  }
+
+  /** 2: only a listener may miss a part of a living member's stream, and it is told. */
+  missed(life: Life, peer: Peer): void {
+    const { incarnation, members } = life.replica.group;
+    const follows = members.includes(peer);
+    assert(life.listens || !follows, `2: ${life.name} acknowledges, and has missed something`);
+    this.#ledger.missed(peer.incarnation, incarnation);
   }
 
   stoodStill(life: Life): void {
@@ -176,10 +184,11 @@ export class Checker {
     this.#replicated.push({ write, endedAt: this.#now, holders: this.#checkApplied(write) });
   }
 
-  /** 1: what was reported as replicated is applied by every member of the writer's view. */
+  /** 1: what was reported as replicated is applied by all of the writer's view who acknowledge. */
   #checkApplied(write: Write): Life[] {
     const holders = [write.life];
-    for (const { incarnation, joinedAt } of write.life.replica.group.members) {
+    for (const { incarnation, joinedAt, beat } of write.life.replica.group.members) {
+      if (beat?.listens) continue;
       const other = joinedAt > write.after ? undefined : this.#lifeOf(incarnation);
       if (!other) continue;
       assert(this.#holds(other, write), `1: ${other.name} has not applied the write`);
@@ -209,7 +218,8 @@ export class Checker {
     if (!donor) return;
     const admittedAt = this.#admitted.get(`${donor.replica.group.incarnation} ${own}`) ?? -Infinity;
     for (const { write, endedAt, holders } of this.#replicated) {
-      const met = this.#admitted.has(`${own} ${write.author}`);
+      // A writer waits for no listener.
+      const met = !life.listens && this.#admitted.has(`${own} ${write.author}`);
       const putOutAt = this.#putOut.get(`${write.author} ${own}`) ?? Infinity;
       const due = endedAt <= admittedAt || (met && endedAt < putOutAt);
       if (!due || !holders.includes(donor)) continue;

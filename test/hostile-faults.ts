@@ -26,6 +26,8 @@ export interface Faults {
   readonly limits: readonly HostLimits[];
   readonly deeds: ReadonlySet<Deed>;
   readonly transports: Transports;
+  /** So many acknowledge, the first ones; the others listen. */
+  readonly acknowledge: number;
   /** Loss that stays when all else is healed. */
   readonly lastingLoss: number;
 }
@@ -56,7 +58,8 @@ export function drawFaults(random: Random, later: Random, members?: number): Fau
   if (later.chance(0.4)) faults.deeds.add('cut multicast');
   if (later.chance(0.3)) faults.deeds.add('forget');
   const transports = later.chance(0.2) ? later.pick(['unicast', 'mixed'] as const) : 'auto';
-  return { ...faults, transports };
+  const acknowledge = later.chance(0.3) ? later.below(size) : size;
+  return { ...faults, transports, acknowledge };
 }
 
 /** Every second host is slow somewhere. */
@@ -76,7 +79,7 @@ function drawLimits(random: Random): HostLimits {
 
 /** As one line of a report. */
 export function describeFaults(drawn: Faults): string {
-  const { members, network, limits, deeds, transports, lastingLoss } = drawn;
+  const { members, acknowledge, network, limits, deeds, transports, lastingLoss } = drawn;
   const round = (value: number) => Number(value.toPrecision(3));
   const faults = Object.entries({ ...network, lastingLoss }).map(
     ([name, value]) => `${name} ${round(value)}`,
@@ -84,7 +87,12 @@ export function describeFaults(drawn: Faults): string {
   const limited = limits.flatMap((limit, index) =>
     limit === UNLIMITED ? [] : `member ${index + 1}: ${Object.values(limit).map(round).join(' ')}`,
   );
-  return [`${members} members`, transports, ...faults, [...deeds].join(' + '), ...limited].join(
-    '; ',
-  );
+  const tiers = acknowledge < members ? `, ${acknowledge} acknowledge` : '';
+  return [
+    `${members} members${tiers}`,
+    transports,
+    ...faults,
+    [...deeds].join(' + '),
+    ...limited,
+  ].join('; ');
 }

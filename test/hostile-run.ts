@@ -41,6 +41,8 @@ export function hostileRun({ seed, members }: RunOptions): RunResult {
   const names = Array.from({ length: faults.members }, nameOf);
   const cluster = new SimulatedCluster({ seed, faults: faults.network });
   prepareTransports(cluster, faults, names);
+  for (const name of names.slice(faults.acknowledge)) cluster.listeners.add(name);
+  if (faults.acknowledge < names.length) cluster.rare.count('second tier');
   names.forEach((name, index) => {
     cluster.simulator.host(name).limits = faults.limits[index] ?? UNLIMITED;
     cluster.start(name);

@@ -57,6 +57,9 @@ export const RARE = [
   'heard: multicast',
   'no multicast',
   'multicast for some',
+  'second tier',
+  'request lost',
+  'suppressed',
 ] as const;
 export type RareEvent = (typeof RARE)[number];
 
@@ -127,8 +130,10 @@ export class RareEvents {
 
   /** What its counters say when it ends, or when the run does. */
   ended(life: Life): void {
-    this.count('passed on', life.replica.group.counters.passedOn);
-    for (const [reason, times] of life.replica.group.counters.dropped) {
+    const { counters, members } = life.replica.group;
+    this.count('passed on', counters.passedOn);
+    for (const { cycle } of members) this.count('suppressed', cycle.suppressed);
+    for (const [reason, times] of counters.dropped) {
       this.count(`dropped: ${reason}`, times);
     }
   }
@@ -155,6 +160,7 @@ export class RareEvents {
     const kind = bytes[1];
     const own = from === to;
     if (kind === SegmentKind.acknowledgement) this.count('acknowledgement lost');
+    else if (kind === SegmentKind.request) this.count('request lost');
     else if (kind === SegmentKind.heartbeat && !own) this.count('heartbeat lost');
     if (kind !== SegmentKind.data) return;
     if (own) this.count(cause === 'unread' ? 'own copy unread' : 'own copy lost');

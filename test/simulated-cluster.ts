@@ -21,6 +21,8 @@ export interface Life {
   readonly driver: Driver<ReplicaEvent>;
   readonly log: string[];
   readonly startedAt: number;
+  /** Of the second tier. */
+  readonly listens: boolean;
   /** Tasks that its host has run. */
   steps: number;
   alive: boolean;
@@ -43,6 +45,8 @@ export class SimulatedCluster {
   readonly #plant: (replica: Replica) => void;
   /** By host; `auto` for those that are not named. */
   readonly transports = new Map<string, Transport>();
+  /** Hosts whose members acknowledge nothing. */
+  readonly listeners = new Set<string>();
   /** Where members may be, told to those that start from now on. */
   endpoints: readonly Endpoint[] = [];
 
@@ -65,6 +69,7 @@ export class SimulatedCluster {
   start(name: string, memberName = name): Life {
     const host = this.simulator.host(name);
     const transport = this.transports.get(name) ?? 'auto';
+    const listens = this.listeners.has(name);
     const random = (sizeBytes: number) => host.random(sizeBytes);
     const replica = new Replica(
       (digestKey) =>
@@ -77,7 +82,7 @@ export class SimulatedCluster {
         }),
       {
         ...{ name: memberName, clusterKey: this.#clusterKey, random, segmentBytes: 1400 },
-        ...{ members: this.endpoints, transport },
+        ...{ members: this.endpoints, transport, acknowledges: !listens },
       },
     );
     const log: string[] = [];
@@ -100,6 +105,7 @@ export class SimulatedCluster {
       replica,
       driver,
       log,
+      listens,
       startedAt: this.simulator.now,
       steps: 0,
       alive: true,
@@ -269,6 +275,7 @@ export class SimulatedCluster {
     group.pollEvent = () => {
       const event = pollEvent();
       if (event?.kind === 'message') this.checker.handed(life, event.from, event.message);
+      else if (event?.kind === 'missed') this.checker.missed(life, event.peer);
       return event;
     };
   }

@@ -8,6 +8,8 @@ export class StreamLedger {
   readonly #sent = new Map<string, Uint8Array[]>();
   /** By receiver and sender: which message of the stream comes next. */
   readonly #next = new Map<string, number>();
+  /** Receivers that were told that a part comes no more, by receiver and sender. */
+  readonly #missed = new Set<string>();
 
   sent(sender: string, message: Uint8Array): void {
     const stream = this.#sent.get(sender) ?? [];
@@ -15,7 +17,11 @@ export class StreamLedger {
     stream.push(new Uint8Array(message));
   }
 
-  /** `required`: the sender still waits for this receiver, so that it may miss nothing. */
+  missed(sender: string, receiver: string): void {
+    this.#missed.add(`${receiver} ${sender}`);
+  }
+
+  /** `required`: the sender has this receiver in its view, so that it misses nothing unsaid. */
   handed(pair: { sender: string; receiver: string; required: boolean }, message: Uint8Array): void {
     const stream = this.#sent.get(pair.sender);
     assert(stream, '3: somebody sent it');
@@ -24,8 +30,11 @@ export class StreamLedger {
     let index = next ?? 0;
     while (index < stream.length && Buffer.compare(stream[index]!, message) !== 0) index += 1;
     assert(index < stream.length, '2: it was sent, and has not come before');
-    const whole = next === undefined || index === next || !pair.required;
-    assert(whole, `2: messages ${next} to ${index - 1} were left out`);
+    const whole = next === undefined || index === next;
+    assert(
+      whole || !pair.required || this.#missed.delete(name),
+      `2: messages ${next} to ${index - 1} were left out`,
+    );
     this.#next.set(name, index + 1);
   }
 }
