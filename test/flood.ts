@@ -3,7 +3,7 @@ import { Compiled } from './compiled.ts';
 
 /** One kind of datagram in a flood. */
 export interface FloodKind {
-  /** Without spaces. */
+  /** Without spaces; several with one label are counted together. */
   readonly label: string;
   readonly bytes: Buffer;
   /** Drawn anew for each: from the first to before the second. */
@@ -41,8 +41,10 @@ export class Flood {
     const lines = (await this.#noise.run(args, kinds.map(lineOf).join(''))).trim().split('\n');
     const rows = lines.map((line) => line.split(' '));
     const [, answers, answeredBytes] = rows.pop() ?? [];
+    const sent = new Map<string, number>();
+    for (const [label = '', count] of rows) sent.set(label, (sent.get(label) ?? 0) + Number(count));
     return {
-      sent: new Map(rows.map(([label = '', count]) => [label, Number(count)])),
+      sent,
       sentBytes: rows.reduce((sum, [, , bytes]) => sum + Number(bytes), 0),
       answers: Number(answers),
       answeredBytes: Number(answeredBytes),

@@ -1,15 +1,13 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
-import type { GroupMemberAnswer, GroupMemberOptions, GroupMemberRequest } from './group-member.ts';
+import type { GroupMemberAnswer, GroupMemberOptions } from './group-member.ts';
+import { GroupProcess } from './group-process.ts';
 import { run, until } from './real-cluster.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const READY_MS = 60_000;
+const CAPACITY_BYTES = 256 * 2 ** 20;
 const GROUP = { address: '239.192.0.9', port: 13_080 };
 
 /** Replicas in a container each, on a network of their own that may lose datagrams. */
@@ -70,46 +68,22 @@ export class LossyGroup {
     const address = `${this.#subnet}.${10 + index}`;
     const name = `${this.#project}-${index}`;
     const clusterKey = this.#clusterKey;
-    const options = { name: `member-${index}`, address, group: GROUP, clusterKey };
-    return new LossyMember(name, ['--network', this.#project, '--ip', address], options);
+    const network = ['--network', this.#project, '--ip', address];
+    const own = { name: `member-${index}`, address, ownPort: 0, capacityBytes: CAPACITY_BYTES };
+    return new LossyMember(name, network, { ...own, group: GROUP, clusterKey });
   }
 }
 
-class LossyMember {
+class LossyMember extends GroupProcess {
   readonly #name: string;
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: Interface;
 
   constructor(name: string, network: readonly string[], options: GroupMemberOptions) {
-    this.#name = name;
     const image = /^FROM (\S+)/m.exec(readFileSync(join(ROOT, 'packages/cli/Dockerfile'), 'utf8'));
     const program = ['node', '/argyle/test/group-member.ts', JSON.stringify(options)];
     const source = ['--read-only', '-v', `${ROOT}:/argyle:ro`];
     const args = ['run', '-i', '--rm', '--init', '--name', name, ...network, ...source];
-    this.#child = spawn('docker', [...args, image?.[1] ?? '', ...program], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.#child.stdin.on('error', () => undefined);
-    this.#lines = createInterface({ input: this.#child.stdout });
-  }
-
-  /** One question at a time. Rejects when the container ends instead. */
-  async ask(request: GroupMemberRequest): Promise<GroupMemberAnswer> {
-    const answered = new AbortController();
-    const { signal } = answered;
-    const line = once(this.#lines, 'line', { signal });
-    const ended = once(this.#lines, 'close', { signal }).then(() => {
-      throw new Error(`${this.#name} has ended`);
-    });
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
-    try {
-      const [text] = (await Promise.race([line, ended])) as [string];
-      return JSON.parse(text) as GroupMemberAnswer;
-    } finally {
-      line.catch(() => undefined);
-      ended.catch(() => undefined);
-      answered.abort();
-    }
+    super('docker', [...args, image?.[1] ?? '', ...program]);
+    this.#name = name;
   }
 
   /** A program of this machine in the container's network. */
@@ -117,13 +91,6 @@ class LossyMember {
     const format = ['--format', '{{.State.Pid}}', this.#name];
     const pid = (await succeed('docker', ['inspect', ...format])).trim();
     return succeed('nsenter', ['-t', pid, '-n', program, ...args]);
-  }
-
-  async end(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.stdin.end();
-    await ended;
   }
 }
 

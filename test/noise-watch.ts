@@ -32,6 +32,15 @@ export function growth(
   return sum;
 }
 
+/**
+ * How much more the second half's least is than the first half's: least, because memory that waits
+ * to be collected comes and goes.
+ */
+export function leastGrowth(samples: readonly number[]): number {
+  const middle = Math.floor(samples.length / 2);
+  return Math.min(...samples.slice(middle)) - Math.min(...samples.slice(0, middle));
+}
+
 /** Who is in the views of these nodes, by name and incarnation. */
 export async function identities(
   cluster: RealCluster,

@@ -138,7 +138,8 @@ export class RealCluster {
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Nobody listens there, for TCP on loopback. */
+export function isFree(port: number): Promise<boolean> {
   const server = createServer();
   return new Promise((resolve) => {
     server.once('error', () => resolve(false));

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Metrics } from './abuse/metrics.ts';
+import { leastGrowth } from './noise-watch.ts';
 import { portDrops } from './process-sockets.ts';
 import type { RealCluster } from './real-cluster.ts';
 import { countedNoise } from './udp-noise-kinds.ts';
@@ -64,24 +65,13 @@ export class MemoryWatch {
     this.#done = this.#run(cluster, index, everyMs);
   }
 
-  /**
-   * How much more the second half's least is than the first half's: least, because what waits to
-   * be collected comes and goes.
-   */
+  /** How much it has grown meanwhile (`leastGrowth`). */
   async stop(): Promise<Memory & { readonly looks: number }> {
     this.#stop = true;
     await this.#done;
-    const middle = this.#samples.length / 2;
-    const halves = [this.#samples.slice(0, middle), this.#samples.slice(middle)];
-    const grown = (name: keyof Memory) => {
-      const [first = 0, second = 0] = halves.map((half) =>
-        half.reduce((least, each) => Math.min(least, each[name]), Infinity),
-      );
-      return second - first;
-    };
     return {
-      residentBytes: grown('residentBytes'),
-      heapBytes: grown('heapBytes'),
+      residentBytes: leastGrowth(this.#samples.map(({ residentBytes }) => residentBytes)),
+      heapBytes: leastGrowth(this.#samples.map(({ heapBytes }) => heapBytes)),
       looks: this.#samples.length,
     };
   }

@@ -1,8 +1,9 @@
 /*
- * Noise for a UDP port: "noise ADDRESS PORT PER_SECOND SECONDS" sends from many ports of one other
- * loopback address. A line of standard input is a kind of datagram, and they take turns: its label,
- * the first and the one after the last of its bytes that are drawn anew each time, 1 if it ends at
- * a random place, and its bytes in hexadecimal. Each run draws the same.
+ * Noise for a UDP port, or for a group's on loopback: "noise ADDRESS PORT PER_SECOND SECONDS" sends
+ * from many ports of one other loopback address. A line of standard input is a kind of datagram,
+ * and they take turns: its label, the first and the one after the last of its bytes that are drawn
+ * anew each time, 1 if it ends at a random place, and its bytes in hexadecimal. Each run draws the
+ * same.
  *
  * It prints a line for each kind, its label, how many the system took and how many bytes of them,
  * and last what came back: "answered", datagrams, bytes.
@@ -19,7 +20,8 @@
 
 #define SOURCE "127.0.0.66"
 #define SOCKETS 64
-#define KINDS_MAX 32
+#define MULTICAST_INTERFACE "127.0.0.1"
+#define KINDS_MAX 256
 #define BYTES_MAX 1472
 #define TURN_NS 1000000
 /* Answers to the last ones. */
@@ -78,10 +80,14 @@ static void read_kinds(void) {
 
 static void open_sockets(void) {
     struct sockaddr_in own = {.sin_family = AF_INET};
+    struct in_addr interface;
     inet_pton(AF_INET, SOURCE, &own.sin_addr);
+    inet_pton(AF_INET, MULTICAST_INTERFACE, &interface);
     for (int i = 0; i < SOCKETS; i++) {
         sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         if (sockets[i] < 0 || bind(sockets[i], (struct sockaddr *)&own, sizeof own)) fail(SOURCE);
+        if (setsockopt(sockets[i], IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof interface))
+            fail(MULTICAST_INTERFACE);
     }
 }
 
