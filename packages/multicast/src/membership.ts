@@ -41,6 +41,7 @@ export class Membership {
   readonly #peers = new Map<string, Peer>();
   readonly #excluded = new Map<string, { packet: number; heardAt: number }>();
   readonly #events: MembershipEvent[] = [];
+  #members: readonly Peer[] | undefined;
   #rotation = 0;
 
   constructor(options: { own: string; name: string; startedAt: number }) {
@@ -49,8 +50,10 @@ export class Membership {
     this.#startedAt = options.startedAt;
   }
 
-  get members(): Peer[] {
-    return [...this.#peers.values()].filter((peer) => peer.state === 'member');
+  /** Asked for with every datagram: the same array until the view changes. */
+  get members(): readonly Peer[] {
+    this.#members ??= [...this.#peers.values()].filter(({ state }) => state === 'member');
+    return this.#members;
   }
 
   /** Those expected first. */
@@ -146,6 +149,7 @@ export class Membership {
     if (named.state === 'excluded') return this.#contest(peer, beat);
     if (peer.state === 'member') return false;
     peer.state = 'member';
+    this.#members = undefined;
     this.#events.push({ kind: 'admitted', peer });
     return true;
   }
@@ -162,6 +166,7 @@ export class Membership {
     const peer = this.#peers.get(incarnation);
     if (!peer) return;
     this.#peers.delete(incarnation);
+    this.#members = undefined;
     // A stranger may be a recording; one that has excluded us is alive, and must learn of it.
     if (peer.state === 'heard' && reason !== 'conflict') return;
     this.#excluded.set(incarnation, { packet: peer.packet, heardAt: -Infinity });

@@ -2,6 +2,7 @@ import type { Endpoint, Output } from '@argyle/host';
 import t from 'tap';
 import { Counters } from '../src/counters.ts';
 import { ExpectedEndpoints } from '../src/expected-endpoints.ts';
+import type { Entry } from '../src/heartbeat.ts';
 import { Heartbeats } from '../src/heartbeats.ts';
 import { Keyring } from '../src/keyring.ts';
 import { Membership } from '../src/membership.ts';
@@ -9,6 +10,7 @@ import type { GroupOptions, Transport } from '../src/options.ts';
 import { Transmitter } from '../src/transmitter.ts';
 
 const OWN = { address: '198.18.0.9', port: 9 };
+const HEARD = { multicast: true, unicast: true, wantsUnicast: false };
 const CLUSTER_KEY = new Uint8Array(32).fill(1);
 
 class Scene {
@@ -37,14 +39,18 @@ class Scene {
       const segment = { kind: 3, incarnation, packet: 1, body: Buffer.alloc(0) };
       const peer = this.membership.hear(segment, at(port), () => expected, now);
       if (typeof peer === 'string') throw new Error(peer);
-      peer.state = state;
       peer.hearing.handle('group', now);
-      peer.hearsUs = { multicast: true, unicast: true, wantsUnicast: false };
+      peer.hearsUs = HEARD;
+      const us: Entry = {
+        ...{ incarnation: this.membership.own, state, heard: HEARD },
+        ...{ joinedAt: 0, received: 0, applied: 0 },
+      };
       peer.beat = {
         ...{ name: `${port}`, note: new Uint8Array(0), own: at(port), uptimeMs: 0, wallMs: 0 },
         ...{ highest: 0, oldest: 1, roundMs: 5, listens: false, keys: [] },
-        ...{ viewSize: 1, leastOfView: incarnation, entries: [] },
+        ...{ viewSize: 1, leastOfView: incarnation, entries: state === 'member' ? [us] : [] },
       };
+      this.membership.handleHeartbeat(peer, peer.beat, now);
       return peer;
     });
   }
