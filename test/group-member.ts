@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Endpoint } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
 import { LocalReplica } from '@argyle/replica';
@@ -162,7 +163,12 @@ class GroupMember {
 
   async #writeOn({ records, writers }: { records: number; writers: number }): Promise<void> {
     const writer = async () => {
-      while (!this.#stop) await this.#add(records);
+      while (!this.#stop) {
+        const failedBefore = this.#failed;
+        await this.#add(records);
+        // Who is alone waits for nobody: other work is to have its turn.
+        if (this.#failed > failedBefore) await otherWork();
+      }
     };
     await Promise.all(Array.from({ length: writers }, writer));
   }
