@@ -24,6 +24,17 @@ export interface Benchmark {
   readonly notes: readonly string[];
   /** Where its table stands, from the package's folder; without it in the README. */
   readonly document?: string;
+  /** What `--write` draws beside that document. */
+  readonly plot?: Plot;
+}
+
+/** Figures over loads, a line a contender. */
+export interface Plot {
+  /** SVG, in the document's folder. */
+  readonly file: string;
+  readonly title: string;
+  readonly x: { readonly title: string; readonly of: (load: string) => number };
+  readonly figures: readonly { readonly figure: string; readonly title: string }[];
 }
 
 export interface Contender {

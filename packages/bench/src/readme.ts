@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BenchError } from './bench-error.ts';
 import type { Benchmark } from './benchmark.ts';
+import { plotPath, writePlot } from './plot.ts';
 import type { Results } from './results.ts';
 import { report } from './table.ts';
 
@@ -19,6 +20,8 @@ export function writeReport(results: Results): void {
   const path = documentOf(results.benchmark);
   writeFileSync(path, withReport(readFileSync(path, 'utf8'), results));
   execFileSync(PRETTIER, ['--write', '--log-level', 'warn', path]);
+  const { plot } = results.benchmark;
+  if (plot) writePlot(plotPath(path, plot), results, plot);
 }
 
 /** Throws a BenchError when the document has no such markers. */

@@ -9,6 +9,8 @@ import type { Transmitter } from './transmitter.ts';
 
 /** Each member gets one of so many heartbeats by unicast too: does that way work? */
 const PROBED_EVERY = 8;
+/** But no more than so many members get the same one, or a large group does little else. */
+const PROBED_MAX = 4;
 /** Strangers answered by unicast at once, and how often: replayed recordings cause no more. */
 const STRANGERS_MAX = 16;
 const ANSWER_SPACING_MS = 200;
@@ -95,10 +97,11 @@ export class Heartbeats {
     });
     if (this.#transmitter.transport === 'multicast') return greeted;
     const { members, strangers } = membership;
-    this.#turn = (this.#turn + 1) % PROBED_EVERY;
+    this.#turn += 1;
+    const every = Math.max(PROBED_EVERY, Math.ceil(members.length / PROBED_MAX));
     const needs = (peer: Peer) => !peer.hearsUs.multicast || !peer.hearing.heard(now).multicast;
     const wanting = members.filter(
-      (peer, index) => needs(peer) || index % PROBED_EVERY === this.#turn,
+      (peer, index) => needs(peer) || index % every === this.#turn % every,
     );
     const answered = strangers
       .filter((peer) => peer.beat && needs(peer) && now - peer.answeredAt >= ANSWER_SPACING_MS)

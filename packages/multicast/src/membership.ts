@@ -177,7 +177,7 @@ export class Membership {
   expire(now: number): void {
     for (const peer of this.#peers.values()) {
       if (now - peer.heardAt > EXCLUSION_MS) this.exclude(peer.incarnation, 'silent');
-      else if (peer.state === 'member' && now - peer.namedUsAt > EXCLUSION_MS) {
+      else if (peer.state === 'member' && now - peer.namedUsAt > EXCLUSION_MS * turns(peer)) {
         this.exclude(peer.incarnation, 'deaf');
       }
     }
@@ -245,6 +245,12 @@ export class Membership {
     if (together) return this.own < peer.incarnation;
     return uptimeMs > beat.uptimeMs;
   }
+}
+
+/** How many heartbeats it takes that member to name all of its view. */
+function turns({ beat }: Peer): number {
+  if (!beat || beat.entries.length === 0) return 1;
+  return Math.max(1, Math.ceil((beat.viewSize - 1) / beat.entries.length));
 }
 
 function entry(peer: Peer, now: number): Entry {

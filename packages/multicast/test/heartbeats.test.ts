@@ -87,6 +87,15 @@ t.test('they leave every 250 ms, and soon after a change, 15 ms apart', (t) => {
   t.end();
 });
 
+t.test('in a large group a heartbeat goes to four members by unicast, each in its turn', (t) => {
+  const scene = new Scene();
+  scene.know('member', 1, 128);
+  const ways = Array.from({ length: 32 }, (_, round) => scene.send(round).split(' ').slice(1));
+  t.ok(ways.every((ports) => ports.length <= 4));
+  t.equal(new Set(ways.flat()).size, 127);
+  t.end();
+});
+
 t.test('one of eight goes to each member by unicast too', (t) => {
   const scene = new Scene();
   scene.know('member', 1, 11);

@@ -7,6 +7,7 @@ import { get } from './get.ts';
 import { handshakes } from './handshakes.ts';
 import { idle } from './idle.ts';
 import { records } from './records.ts';
+import { scale } from './scale.ts';
 import { udp } from './udp.ts';
 
 /** In the order in which they are run and documented. */
@@ -21,4 +22,5 @@ export const benchmarks: readonly Benchmark[] = [
   records,
   udp,
   flow,
+  scale,
 ];
