@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Endpoint } from '@argyle/host';
 import { SystemHost } from '@argyle/host/system';
-import { LocalReplica } from '@argyle/replica';
+import { LocalReplica, ReplicaError } from '@argyle/replica';
 
 /** What a member is told, as JSON in its only argument. */
 export interface GroupMemberOptions {
@@ -45,6 +45,8 @@ export interface GroupMemberAnswer {
   readonly written: number;
   /** Writes that not all others have applied, or that failed. */
   readonly failed: number;
+  /** Those since its start by why: `alone`, or the error's code. */
+  readonly failures: Readonly<Record<string, number>>;
   /** How long each took during which something was repaired, in milliseconds. */
   readonly repairedMs: readonly number[];
 }
@@ -60,6 +62,7 @@ class GroupMember {
   #begun = 0;
   #written = 0;
   #failed = 0;
+  readonly #failures = new Map<string, number>();
   #stop = false;
   #writing: Promise<unknown> = Promise.resolve();
 
@@ -136,6 +139,7 @@ class GroupMember {
       heapBytes: heapUsed,
       written: this.#written,
       failed: this.#failed,
+      failures: Object.fromEntries(this.#failures),
       repairedMs: [],
     };
   }
@@ -179,12 +183,13 @@ class GroupMember {
     const key = Buffer.from(`record ${this.#begun % records}`);
     const value = Buffer.alloc(VALUE_BYTES, `value ${this.#begun}`);
     const added = this.#replica.add(TABLE, key, value, Date.now() + LIFE_MS);
-    const members = await added.then(
-      (replicated) => replicated.members,
-      () => -1,
+    const outcome = await added.then(
+      ({ members }) => (members === this.#others ? 'written' : 'alone'),
+      (error: unknown) => (error instanceof ReplicaError ? error.code : String(error)),
     );
-    if (members === this.#others) this.#written += 1;
+    if (outcome === 'written') this.#written += 1;
     else this.#failed += 1;
+    if (outcome !== 'written') this.#failures.set(outcome, (this.#failures.get(outcome) ?? 0) + 1);
   }
 }
 
