@@ -61,7 +61,7 @@ t.test('nodes at a switch that forgets who listens', { skip: await Switch.whyNot
   const gone = exclusions();
 
   await t.test('it is told again', async (t) => {
-    t.ok(await network.knows(2));
+    await until('the switch knows', NOTICED_MS, () => network.knows(2));
     await network.forget(2);
     t.notOk(await network.knows(2));
     await until('joined anew', NOTICED_MS, () => log(2).includes('joining the multicast group'));
