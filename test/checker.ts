@@ -79,7 +79,7 @@ export class Checker {
     this.#waiting.set(write.life, waiting.set(write.ticket, write));
     const key = write.key ? hex(write.key) : '';
     this.#written.set(key, [...(this.#written.get(key) ?? []), write]);
-    this.#contents.wrote(write.version, write.deletes ? undefined : write.expiresAt);
+    this.#contents.wrote(write.version, write.expiresAt, write.deletes);
   }
 
   sent(life: Life, message: Uint8Array): void {

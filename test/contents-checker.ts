@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type CacheRecord, compareVersions, type ScanCursor } from '@argyle/cache';
-import { hex, type Life } from './simulated-cluster.ts';
+import { hex, type Life, TOMBSTONE_SKEW_MS } from './simulated-cluster.ts';
 
 /** What a replica may hold, seen from one look to the next (invariants 3 to 6). */
 export class ContentsChecker {
@@ -9,9 +9,13 @@ export class ContentsChecker {
   readonly #epochs = new Map<Life, Uint8Array>();
   /** Every version that some member wrote: when what it wrote expires; undefined for a delete. */
   readonly #written = new Map<string, number | undefined>();
+  /** From when on nobody need remember it. */
+  readonly #forgotten = new Map<string, number>();
 
-  wrote(version: Uint8Array, expiresAt: number | undefined): void {
-    this.#written.set(hex(version), expiresAt);
+  /** `expiresAt`: of a delete, that of what its author deleted. */
+  wrote(version: Uint8Array, expiresAt: number, deletes: boolean): void {
+    this.#written.set(hex(version), deletes ? undefined : expiresAt);
+    this.#forgotten.set(hex(version), deletes ? expiresAt + TOMBSTONE_SKEW_MS : expiresAt);
   }
 
   /** `latestWall`: the latest time that any clock has shown. What expires later never expired. */
@@ -28,9 +32,10 @@ export class ContentsChecker {
     }
     for (const [key, record] of contents) {
       const before = records.get(key);
-      // What has expired is forgotten, and something older that lives longer may then be learnt.
-      const wasUntil = before && this.#written.get(hex(before.version));
-      if (before && !(wasUntil !== undefined && wasUntil <= latestWall)) {
+      // What has expired is forgotten, and something older that lives longer may then be learnt; so
+      // is a delete, when what its author deleted would have expired.
+      const wasUntil = (before && this.#forgotten.get(hex(before.version))) ?? Infinity;
+      if (before && wasUntil > latestWall) {
         assert(compareVersions(record.version, before.version) >= 0, '4: versions only rise');
       }
       records.set(key, record);

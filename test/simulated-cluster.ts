@@ -9,7 +9,7 @@ import { RareEvents } from './rare-events.ts';
 const GROUP = { address: '239.192.0.1', port: 13_080 };
 const OWN_PORT = 13_081;
 export const TABLE = 1;
-const TOMBSTONE_SKEW_MS = 5_000;
+export const TOMBSTONE_SKEW_MS = 5_000;
 /** So often a cluster is asked whether it has settled. */
 const SETTLE_STEP_MS = 5;
 
