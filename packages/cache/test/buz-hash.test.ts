@@ -1,27 +1,14 @@
 import t from 'tap';
 import { BuzHash } from '../src/buz-hash.ts';
 import { bytes } from './fixture.ts';
+import { plainHasher } from './plain-buz-hash.ts';
 import { chiSquareSigmas, Random } from './random.ts';
 
 const BUCKETS = 1024;
-const MASK = (1n << 64n) - 1n;
 
 function hasher(seed: number): (key: Uint8Array, table?: number) => number {
   const hash = new BuzHash(new Random(seed).bytes);
   return (key, table = 7) => hash.hash(table, key, 0, key.length);
-}
-
-/** The published algorithm, for contrast. */
-function plainHasher(seed: number): (key: Uint8Array) => bigint {
-  const random = new Random(seed);
-  const word = () => BigInt(`0x${Buffer.from(random.bytes(8)).toString('hex')}`);
-  const table = Array.from({ length: 256 }, word);
-  const start = word();
-  return (key) => {
-    let hash = start;
-    for (const byte of key) hash = (((hash << 1n) & MASK) | (hash >> 63n)) ^ table[byte]!;
-    return hash;
-  };
 }
 
 function hex32(value: number): Uint8Array {
