@@ -62,7 +62,7 @@ function whyNoContainers(): string | undefined {
 /** Answers tap's exit code. */
 function run(files: readonly string[], jobs: number): Promise<number> {
   if (files.length === 0) return Promise.resolve(0);
-  const options = ['--reporter=tap', `--jobs=${jobs}`, `--timeout=${full ? 3_600 : 120}`];
+  const options = ['--reporter=tap', `--jobs=${jobs}`, `--timeout=${full ? 3 * 3_600 : 120}`];
   const tap = spawn('tap', ['run', ...options, ...files], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ARGYLE_TEST_FULL: full ? '1' : '0' },

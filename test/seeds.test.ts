@@ -5,9 +5,9 @@ import { RARE } from './rare-events.ts';
 import { replayOf, runSeeds, type SeedOutcome, Sightings } from './seed-runs.ts';
 
 const FULL = process.env['ARGYLE_TEST_FULL'] === '1';
-const SEEDS = FULL ? 2_000 : 200;
+const SEEDS = FULL ? 10_000 : 200;
 /** Large groups, of which a seed takes twenty seconds, in full runs only. */
-const LARGE = { members: 32, seeds: 20 };
+const LARGE = { members: 32, seeds: 50 };
 
 /** Seeds that found something, in the words of what they found. */
 const FOUND: readonly [seed: number, found: string][] = [
