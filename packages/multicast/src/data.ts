@@ -39,7 +39,7 @@ export interface Data {
 export function encodeData(data: Data): Buffer {
   const size = data.items.reduce((sum, item) => sum + ITEM_HEADER_BYTES + item.bytes.length, 0);
   let offset = DATA_HEADER_BYTES + (data.echoOf === undefined ? 0 : ECHO_BYTES);
-  const body = Buffer.alloc(offset + size);
+  const body = Buffer.allocUnsafe(offset + size);
   writeCount(body, data.sequence, 0);
   body[8] = (data.urgent ? URGENT : 0) | (data.echoOf === undefined ? 0 : ECHO);
   if (data.echoOf !== undefined) body.write(data.echoOf, DATA_HEADER_BYTES, ECHO_BYTES, 'hex');
@@ -50,6 +50,11 @@ export function encodeData(data: Data): Buffer {
     offset += ITEM_HEADER_BYTES + item.bytes.length;
   }
   return body;
+}
+
+/** All that is asked of an own body that comes back; undefined if there is none. */
+export function sequenceOf(body: Buffer): number | undefined {
+  return body.length < DATA_HEADER_BYTES ? undefined : readCount(body, 0);
 }
 
 export function decodeData(body: Buffer): Data | undefined {

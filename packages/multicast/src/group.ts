@@ -7,7 +7,7 @@ import {
 } from '@argyle/host';
 import { decodeAcknowledgement } from './acknowledgement.ts';
 import { Counters, type DropReason } from './counters.ts';
-import { decodeData } from './data.ts';
+import { sequenceOf } from './data.ts';
 import { ExpectedEndpoints } from './expected-endpoints.ts';
 import type { GroupEvent } from './group-event.ts';
 import { decodeHeartbeat } from './heartbeat.ts';
@@ -223,8 +223,8 @@ export class Group implements Machine<GroupEvent> {
     const first = this.#listening.handleOwn(segment.packet, channel, now);
     if (!first) return this.#drop('replayed', from);
     if (segment.kind !== SegmentKind.data) return;
-    const data = decodeData(segment.body);
-    if (data) this.#outbound.flow.back(data.sequence, now);
+    const sequence = sequenceOf(segment.body);
+    if (sequence !== undefined) this.#outbound.flow.back(sequence, now);
   }
 
   #handleSegment(arrival: Arrival, now: number): void {

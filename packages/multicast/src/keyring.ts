@@ -3,6 +3,7 @@ import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto'
 import { type Endpoint, type LinkKey, readCount, writeCount } from '@argyle/host';
 import { CLUSTER_KEYS_MAX, type ClusterKeys, soleKey } from './cluster-keys.ts';
 import { Derivations } from './derivations.ts';
+import { SealedLately } from './sealed-lately.ts';
 import { SegmentKeys } from './segment-keys.ts';
 import {
   CLUSTER_ID_BYTES,
@@ -48,6 +49,7 @@ export class Keyring {
   readonly #members = new Set<string>();
   readonly #derivations: Derivations;
   #own = { incarnation: Buffer.alloc(0), name: '', packet: 0 };
+  readonly #lately = new SealedLately();
   #sealing: { keys: SegmentKeys; key: Buffer };
 
   /** `expects`: whose unknown incarnations come first, see Derivations. */
@@ -98,10 +100,12 @@ export class Keyring {
     const own = Buffer.from(incarnation);
     for (const keys of this.#ring) keys.dismiss();
     this.#members.clear();
+    this.#lately.clear();
     this.#own = { incarnation: own, name: own.toString('hex'), packet: 0 };
     this.#sealing = this.#sealWithFirst();
   }
 
+  /** The body must not change any more. */
   seal(kind: number, body: Uint8Array): Buffer {
     this.#own.packet += 1;
     const { keys, key } = this.#sealing;
@@ -114,7 +118,11 @@ export class Keyring {
     });
     const cipher = createCipheriv(CIPHER, key, nonce(this.#own.packet));
     cipher.setAAD(header);
-    return Buffer.concat([header, cipher.update(body), cipher.final(), cipher.getAuthTag()]);
+    const ciphertext = cipher.update(body);
+    cipher.final();
+    const tag = cipher.getAuthTag();
+    this.#lately.add(this.#own.packet, header, tag, body);
+    return Buffer.concat([header, ciphertext, tag]);
   }
 
   open(bytes: Uint8Array, from: Endpoint, now: number): OpenedSegment | OpenRefusal {
@@ -132,7 +140,8 @@ export class Keyring {
     const key = this.#keyOf(keys, name, incarnation, from, now);
     if (!key) return 'derivations';
     const packet = readCount(segment, PACKET_OFFSET);
-    const body = decrypt(segment, key, packet);
+    const own = name === this.#own.name ? this.#lately.take(segment, packet) : undefined;
+    const body = own ?? decrypt(segment, key, packet);
     if (!body) {
       if (keys.isUnproven(name)) this.#derivations.suspect(from.address, now);
       return 'authentication';

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type ClusterKeys, keyId, soleKey } from '../src/cluster-keys.ts';
 import { Keyring } from '../src/keyring.ts';
-import { HEADER_BYTES, SegmentKind } from '../src/segment.ts';
+import { HEADER_BYTES, SegmentKind, TAG_BYTES } from '../src/segment.ts';
 
 const CLUSTER_KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 const incarnation = (fill: number) => new Uint8Array(16).fill(fill);
@@ -46,6 +46,39 @@ t.test('every bit of a segment is authenticated', (t) => {
       t.fail(`cut at ${end}`);
   }
   t.pass('all refused');
+  t.end();
+});
+
+t.test('an own segment comes back as it was sealed, whatever is forged in its name', (t) => {
+  const own = keyring(1);
+  const first = own.seal(SegmentKind.data, body);
+  const second = own.seal(SegmentKind.heartbeat, body);
+  const opened = { kind: SegmentKind.data, incarnation: '01'.repeat(16), packet: 1, body };
+  for (let bit = 0; bit < (HEADER_BYTES + TAG_BYTES) * 8; bit += 1) {
+    const forged = Buffer.from(first);
+    const at = bit >> 3 < HEADER_BYTES ? bit >> 3 : forged.length - 1 - (bit >> 3) + HEADER_BYTES;
+    forged[at] = (forged[at] ?? 0) ^ (1 << (bit & 7));
+    if (typeof own.open(forged, FROM, bit * 1000) !== 'string') t.fail(`bit ${bit} was not`);
+  }
+  t.equal(own.open(first.subarray(0, -1), FROM, 0), 'authentication', 'cut');
+  const swapped = Buffer.concat([first.subarray(0, -TAG_BYTES), second.subarray(-TAG_BYTES)]);
+  t.equal(own.open(swapped, FROM, 0), 'authentication', 'the tag of another');
+  const altered = Buffer.from(first).fill(0, HEADER_BYTES, first.length - TAG_BYTES);
+  t.same(own.open(altered, FROM, 0), opened, 'no more than a replay: what was sealed counts');
+  t.equal(own.open(altered, FROM, 0), 'authentication', 'once');
+  t.same(own.open(first, FROM, 0), opened, 'opened as any other');
+  t.same(own.open(second, FROM, 0), { ...opened, kind: SegmentKind.heartbeat, packet: 2 });
+  t.end();
+});
+
+t.test('an own segment that comes back late, or to a new incarnation, is opened', (t) => {
+  const own = keyring(1);
+  const first = own.seal(SegmentKind.data, body);
+  for (let packet = 2; packet <= 200; packet += 1) own.seal(SegmentKind.data, body);
+  t.match(own.open(first, FROM, 0), { packet: 1, body });
+  const last = own.seal(SegmentKind.data, body);
+  own.adopt(incarnation(2));
+  t.match(own.open(last, FROM, 0), { incarnation: '01'.repeat(16), packet: 201, body });
   t.end();
 });
 
