@@ -1,4 +1,5 @@
 import { RECEIVE_WINDOW } from './inbound.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 import { Wanted } from './wanted.ts';
 
 const KEPT_BYTES = 16 * 1024 * 1024;
@@ -18,6 +19,7 @@ interface Kept {
 export class KeptSegments {
   readonly #segments = new Map<number, Kept>();
   readonly #wanted = new Wanted();
+  readonly #buffers = new SpareBuffers();
   #bytes = 0;
 
   /** When `take` has something to answer. */
@@ -28,7 +30,7 @@ export class KeptSegments {
   /** Copies it. */
   keep(sequence: number, bytes: Uint8Array): void {
     if (this.#segments.has(sequence)) return;
-    this.#segments.set(sequence, { bytes: new Uint8Array(bytes), sentAt: -Infinity });
+    this.#segments.set(sequence, { bytes: this.#buffers.copy(bytes), sentAt: -Infinity });
     this.#bytes += bytes.length;
     for (const [oldest, kept] of this.#segments) {
       if (this.#bytes <= KEPT_BYTES && this.#segments.size <= RECEIVE_WINDOW) break;
@@ -41,6 +43,7 @@ export class KeptSegments {
     for (const [sequence, kept] of this.#segments) {
       if (sequence < oldest) this.#drop(sequence, kept);
     }
+    this.#buffers.tidy();
   }
 
   /** False if it is not here. */
@@ -50,13 +53,13 @@ export class KeptSegments {
     return kept !== undefined;
   }
 
-  /** The next that somebody wants. */
+  /** A copy of the next that somebody wants. */
   take(now: number): { bytes: Uint8Array; by: ReadonlySet<string> } | undefined {
     for (let next = this.#wanted.take(now); next; next = this.#wanted.take(now)) {
       const kept = this.#segments.get(next.sequence);
       if (!kept) continue;
       kept.sentAt = now;
-      return { bytes: kept.bytes, by: next.by };
+      return { bytes: Uint8Array.from(kept.bytes), by: next.by };
     }
     return undefined;
   }
@@ -64,5 +67,6 @@ export class KeptSegments {
   #drop(sequence: number, { bytes }: Kept): void {
     this.#segments.delete(sequence);
     this.#bytes -= bytes.length;
+    this.#buffers.giveBack(bytes);
   }
 }

@@ -20,6 +20,25 @@ t.test('what is kept is a copy, and goes out once while it is under way', (t) =>
   t.end();
 });
 
+t.test('what goes out stays as it was while its room is used again', (t) => {
+  const kept = new KeptSegments();
+  kept.keep(1, Uint8Array.of(1, 1, 1));
+  kept.want(1, MEMBER, 0);
+  const first = kept.take(2);
+  kept.release(2);
+  kept.keep(2, Uint8Array.of(2, 2));
+  kept.keep(3, Uint8Array.of(3, 3, 3, 3));
+  t.same(first?.bytes, Uint8Array.of(1, 1, 1));
+  for (const sequence of [2, 3]) {
+    kept.want(sequence, MEMBER, 10 * sequence);
+    t.same(
+      kept.take(10 * sequence + 2)?.bytes,
+      new Uint8Array(sequence === 2 ? 2 : 4).fill(sequence),
+    );
+  }
+  t.end();
+});
+
 t.test('what all have applied is freed, and the oldest when there is too much', (t) => {
   const kept = new KeptSegments();
   for (const sequence of [1, 3, 2]) kept.keep(sequence, Uint8Array.of(sequence));
