@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr';
+import { decodePut, encodePut } from './put-message.ts';
 import { isVersion } from './version-clock.ts';
 
 /**
@@ -56,12 +57,17 @@ export type LinkMessage =
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
 
 export function encodeGroupMessage(message: GroupMessage): Uint8Array {
-  if (message.kind === 'put') return pack([Kind.put, message.records.map(rowOf)]);
+  if (message.kind === 'put') {
+    const { records } = message;
+    return encodePut(Kind.put, records) ?? pack([Kind.put, records.map(rowOf)]);
+  }
   if (message.kind === 'remove') return pack([Kind.remove, rowOf(message.record)]);
   return pack([Kind.purge, message.epoch]);
 }
 
 export function decodeGroupMessage(bytes: Uint8Array): GroupMessage | undefined {
+  const put = decodePut(Kind.put, bytes);
+  if (put) return { kind: 'put', records: put };
   const body = unpack(bytes);
   if (body?.length !== 2) return undefined;
   const [kind, content] = body;

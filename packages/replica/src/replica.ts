@@ -119,10 +119,9 @@ export class Replica implements Machine<ReplicaEvent> {
     const nowWall = this.wall(now);
     if (records.some(({ expiresAt }) => expiresAt <= nowWall)) return { refused: 'expired' };
     if (!this.cache.fits(records)) return { refused: 'full' };
-    const versioned = records.map((record) => ({
-      ...record,
-      version: this.#clock.stamp(nowWall),
-    }));
+    const versioned = records.map(({ table, key, value, expiresAt }) => {
+      return { table, key, value, expiresAt, version: this.#clock.stamp(nowWall) };
+    });
     return this.#write({ kind: 'put', records: versioned }, now);
   }
 

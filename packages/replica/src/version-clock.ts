@@ -42,17 +42,18 @@ export class VersionClock {
         this.#counter = 0;
       }
     }
-    const version = Buffer.alloc(VERSION_BYTES);
-    version.writeUIntBE(this.#timeMs, 0, TIME_BYTES);
-    version.writeUInt16BE(this.#counter, TIME_BYTES);
+    const version = new Uint8Array(VERSION_BYTES);
+    putUint16(version, 0, Math.floor(this.#timeMs / 0x1_0000_0000));
+    putUint16(version, 2, this.#timeMs >>> 16);
+    putUint16(version, 4, this.#timeMs);
+    putUint16(version, TIME_BYTES, this.#counter);
     version.set(this.#author, AUTHOR_OFFSET);
     return version;
   }
 
   observe(version: Uint8Array): void {
-    const bytes = Buffer.from(version.buffer, version.byteOffset, version.byteLength);
-    const timeMs = bytes.readUIntBE(0, TIME_BYTES);
-    const counter = bytes.readUInt16BE(TIME_BYTES);
+    const timeMs = timeOf(version);
+    const counter = uint16At(version, TIME_BYTES);
     if (timeMs < this.#timeMs || (timeMs === this.#timeMs && counter <= this.#counter)) return;
     this.#timeMs = timeMs;
     this.#counter = counter;
@@ -62,6 +63,20 @@ export class VersionClock {
 /** Of the right size, and not of a time that no clock shows. */
 export function isVersion(bytes: unknown): bytes is Uint8Array {
   if (!(bytes instanceof Uint8Array) || bytes.length !== VERSION_BYTES) return false;
-  const { buffer, byteOffset } = bytes;
-  return Buffer.from(buffer, byteOffset, TIME_BYTES).readUIntBE(0, TIME_BYTES) <= TIME_LIMIT_MS;
+  return timeOf(bytes) <= TIME_LIMIT_MS;
+}
+
+/** Without a view of its own for each version, which would cost more than all else here. */
+function timeOf(version: Uint8Array): number {
+  const low = uint16At(version, 2) * 0x1_0000 + uint16At(version, 4);
+  return uint16At(version, 0) * 0x1_0000_0000 + low;
+}
+
+function putUint16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+function uint16At(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }

@@ -1,3 +1,4 @@
+import { Packr } from 'msgpackr';
 import t from 'tap';
 import {
   decodeGroupMessage,
@@ -53,6 +54,42 @@ t.test('every message comes back as it was', (t) => {
   for (const message of linkMessages) {
     t.strictSame(plain(decodeLinkMessage(encodeLinkMessage(message))), plain(message));
   }
+  t.end();
+});
+
+t.test('a put is the same msgpack as the general codec writes, whatever its sizes', (t) => {
+  const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
+  const sizes = [0, 1, 0xff, 0x100, 0xffff, 0x1_0000];
+  const records = sizes.map((size, at) => {
+    const value = new Uint8Array(size).fill(at);
+    return { ...record, table: [0, 127, 128, 255][at % 4] ?? 0, value };
+  });
+  for (const some of [...records.map((one) => [one]), records, []]) {
+    const rows = some.map((one) => [one.table, one.key, one.value, one.expiresAt, one.version]);
+    const bytes = encodeGroupMessage({ kind: 'put', records: some });
+    t.ok(Buffer.from(bytes).equals(packr.pack([1, rows])));
+    t.strictSame(plain(decodeGroupMessage(bytes)), plain({ kind: 'put', records: some }));
+  }
+  t.end();
+});
+
+t.test('a put in another shape of msgpack is read too, and refused for the same reasons', (t) => {
+  const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
+  const { table, key, value, version: of } = record;
+  const read = (row: unknown[]) => plain(decodeGroupMessage(packr.pack([1, [row]])));
+  const put = (expiresAt: number) => plain({ kind: 'put', records: [{ ...record, expiresAt }] });
+  for (const at of [0, 5, 300, 70_000, 2 ** 33]) {
+    t.strictSame(read([table, key, value, at, of]), put(at), `${at}`);
+  }
+  const many = Array.from({ length: 16 }, () => record);
+  const whole = encodeGroupMessage({ kind: 'put', records: many });
+  t.strictSame(plain(decodeGroupMessage(whole)), plain({ kind: 'put', records: many }));
+  for (const at of [-1, -0.5, NaN]) t.equal(read([table, key, value, at, of]), undefined, `${at}`);
+  t.equal(read([256, key, value, 1.5, of]), undefined);
+  t.equal(read([table, key, null, 1.5, of]), undefined);
+  t.equal(read([table, key, value, 1.5, of.subarray(1)]), undefined);
+  t.equal(read([table, key, value, 1.5, new Uint8Array(16).fill(0xff)]), undefined);
+  t.equal(read([table, key, value, 1.5, of, 0]), undefined);
   t.end();
 });
 
