@@ -131,13 +131,15 @@ class Member {
     const latencies: number[] = [];
     let unacknowledged = 0;
     const write = async () => {
-      while (performance.now() < end) {
-        const began = performance.now();
+      const key = Buffer.alloc(KEY_BYTES);
+      for (let began = performance.now(); began < end;) {
         this.#written += 1;
-        const key = keyOf(this.#written);
+        setKey(key, this.#written);
         const acknowledged = await this.#write(key);
-        if (acknowledged === others) latencies.push(performance.now() - began);
+        const ended = performance.now();
+        if (acknowledged === others) latencies.push(ended - began);
         else unacknowledged += 1;
+        began = ended;
       }
     };
     await Promise.all(Array.from({ length: writers }, write));
@@ -195,9 +197,13 @@ class Member {
 
 function keyOf(number: number): Buffer {
   const key = Buffer.alloc(KEY_BYTES);
+  setKey(key, number);
+  return key;
+}
+
+function setKey(key: Buffer, number: number): void {
   key.writeUInt32BE(Math.imul(number, 0x9e3779b1) >>> 0);
   key.writeUInt32BE(number, KEY_BYTES - 4);
-  return key;
 }
 
 function cpuSeconds(): number {

@@ -3,14 +3,14 @@ import type { DropReason } from './counters.ts';
 import type { Way } from './hearing.ts';
 import type { LinkEvent } from './links.ts';
 import type { ExclusionReason } from './membership.ts';
-import type { WriteOutcome } from './write-queue.ts';
+import type { WriteEnd } from './write-queue.ts';
 import type { Peer } from './peer.ts';
 
 /** What a group tells the layer above. */
 export type GroupEvent =
   /** To be applied before the next `pollEvent`, which acknowledges it. */
   | { readonly kind: 'message'; readonly from: string; readonly message: Uint8Array }
-  | { readonly kind: 'ended'; readonly ticket: number; readonly outcome: WriteOutcome }
+  | WriteEnd
   | { readonly kind: 'joined'; readonly peer: Peer }
   | { readonly kind: 'gone'; readonly peer: Peer; readonly reason: ExclusionReason }
   /** This member has a new incarnation, an empty view, and has missed what was sent meanwhile. */

@@ -214,7 +214,7 @@ export class Group implements Machine<GroupEvent> {
     const event = this.#events.shift();
     if (event) return event;
     const ended = this.#outbound.pollEnded();
-    if (ended) return { kind: 'ended', ...ended };
+    if (ended) return ended;
     return this.#streams.pollEvent();
   }
 

@@ -6,7 +6,7 @@ import { type GateName, OPEN } from './gates/gate.ts';
 import { OVERHEAD_BYTES } from './segment.ts';
 import { type SentSegment, SentSegments } from './sent-segments.ts';
 import { Wanted } from './wanted.ts';
-import { type WriteOutcome, WriteQueue } from './write-queue.ts';
+import { type WriteEnd, WriteQueue } from './write-queue.ts';
 
 /** Segments repaired for one receiver on one time-out. */
 const REPAIRS_PER_TIMEOUT = 16;
@@ -200,7 +200,7 @@ export class Outbound {
     return this.#pollRepair(now) ?? this.#pollFresh(now);
   }
 
-  pollEnded(): { ticket: number; outcome: WriteOutcome } | undefined {
+  pollEnded(): WriteEnd | undefined {
     return this.#queue.pollEnded();
   }
 

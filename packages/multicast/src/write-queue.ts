@@ -4,6 +4,12 @@ import { MESSAGE_BYTES_MAX } from './inbound.ts';
 
 export type WriteOutcome = 'replicated' | 'timeout' | 'restarted';
 
+export interface WriteEnd {
+  readonly kind: 'ended';
+  readonly ticket: number;
+  readonly outcome: WriteOutcome;
+}
+
 /** More than this waiting to be sent, and `add` refuses. */
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -25,7 +31,7 @@ interface Queued {
 export class WriteQueue {
   readonly #queue = new Fifo<Queued>();
   readonly #writes = new Fifo<Write>();
-  readonly #ended = new Fifo<{ ticket: number; outcome: WriteOutcome }>();
+  readonly #ended = new Fifo<WriteEnd>();
   #bytes = 0;
   #ticket = 0;
 
@@ -100,14 +106,14 @@ export class WriteQueue {
     this.skip(0);
   }
 
-  pollEnded(): { ticket: number; outcome: WriteOutcome } | undefined {
+  pollEnded(): WriteEnd | undefined {
     return this.#ended.shift();
   }
 
   /** Writes end in the order in which they began. */
   #endWhile(due: (write: Write) => boolean, outcome: WriteOutcome): void {
     for (let write = this.#writes.first; write && due(write); write = this.#writes.first) {
-      this.#ended.push({ ticket: write.ticket, outcome });
+      this.#ended.push({ kind: 'ended', ticket: write.ticket, outcome });
       this.#writes.shift();
     }
   }

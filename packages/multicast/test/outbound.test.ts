@@ -38,14 +38,14 @@ t.test('a write ends when every receiver has applied it, not when one has receiv
   stream.acknowledge(BRAVO, { received: 1, applied: 0, gaps: [] }, 1);
   t.same(ended(stream), []);
   stream.acknowledge(BRAVO, { received: 1, applied: 1, gaps: [] }, 2);
-  t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
+  t.same(ended(stream), [{ kind: 'ended', ticket, outcome: 'replicated' }]);
   t.end();
 });
 
 t.test('a member that is alone waits for nobody and sends nothing', (t) => {
   const stream = outbound();
   const ticket = stream.enqueue(Buffer.from('x'), 0);
-  t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
+  t.same(ended(stream), [{ kind: 'ended', ticket, outcome: 'replicated' }]);
   t.same(drain(stream, 0), []);
   t.end();
 });
@@ -196,7 +196,7 @@ t.test('an excluded receiver releases who waits for it', (t) => {
   const ticket = stream.enqueue(Buffer.from('x'), 0);
   drain(stream, 0);
   stream.exclude(ALPHA, 0);
-  t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
+  t.same(ended(stream), [{ kind: 'ended', ticket, outcome: 'replicated' }]);
   t.equal(stream.deadline, Infinity);
   t.end();
 });
@@ -233,7 +233,7 @@ t.test('a write that is not applied in time fails at its caller', (t) => {
   const ticket = stream.enqueue(Buffer.from('x'), 0);
   drain(stream, 0);
   stream.handleDeadline(5_000);
-  t.same(ended(stream), [{ ticket, outcome: 'timeout' }]);
+  t.same(ended(stream), [{ kind: 'ended', ticket, outcome: 'timeout' }]);
   t.end();
 });
 
@@ -267,7 +267,7 @@ t.test('a listener is sent what it asks for, while it is kept, and never waited 
   const ticket = stream.enqueue(Buffer.from('x'), 0);
   drain(stream, 0);
   stream.acknowledge(ALPHA, { received: 1, applied: 1, gaps: [] }, 1);
-  t.same(ended(stream), [{ ticket, outcome: 'replicated' }]);
+  t.same(ended(stream), [{ kind: 'ended', ticket, outcome: 'replicated' }]);
   t.ok(stream.request(BRAVO, [{ first: 1, count: 1 }], false, 2));
   t.same(drain(stream, 4), [{ sequence: 1, to: [BRAVO], urgent: true }]);
   stream.tidy(3_000);
@@ -318,7 +318,7 @@ t.test('a write that is due has ended after its deadline, however its time is ro
       t.fail(`still due at ${deadline}`);
       break;
     }
-    t.same(ended(stream), [{ ticket: 1, outcome: 'timeout' }], `${seed}`);
+    t.same(ended(stream), [{ kind: 'ended', ticket: 1, outcome: 'timeout' }], `${seed}`);
   }
   t.end();
 });
