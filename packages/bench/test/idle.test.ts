@@ -1,4 +1,4 @@
 import { idle } from '../src/benchmarks/idle.ts';
 import { testSmall } from './small.ts';
 
-await testSmall([idle], 17_400);
+await testSmall([idle], 17_400, { memory: true });

@@ -2,7 +2,6 @@ import { RECEIVE_WINDOW } from './inbound.ts';
 import { SpareBuffers } from './spare-buffers.ts';
 import { Wanted } from './wanted.ts';
 
-const KEPT_BYTES = 16 * 1024 * 1024;
 /** What was sent on so lately is still under way. */
 const UNDER_WAY_MS = 10;
 
@@ -27,13 +26,13 @@ export class KeptSegments {
     return this.#wanted.dueAt;
   }
 
-  /** Copies it. */
-  keep(sequence: number, bytes: Uint8Array): void {
+  /** Copies it. `most`: bytes of this stream that are kept at most. */
+  keep(sequence: number, bytes: Uint8Array, most: number): void {
     if (this.#segments.has(sequence)) return;
     this.#segments.set(sequence, { bytes: this.#buffers.copy(bytes), sentAt: -Infinity });
     this.#bytes += bytes.length;
     for (const [oldest, kept] of this.#segments) {
-      if (this.#bytes <= KEPT_BYTES && this.#segments.size <= RECEIVE_WINDOW) break;
+      if (this.#bytes <= most && this.#segments.size <= RECEIVE_WINDOW) break;
       this.#drop(oldest, kept);
     }
   }

@@ -7,6 +7,14 @@ import type { Peer } from './peer.ts';
 import type { RepairTiming } from './repair-cycle.ts';
 import type { RepairRequest } from './request.ts';
 
+export interface PassedOn {
+  readonly data: Data;
+  /** As it was sealed. */
+  readonly bytes: Uint8Array;
+  /** Bytes of its stream that are kept at most. */
+  readonly most: number;
+}
+
 /** Streams of members that are in the view no more, while those who stay finish them. */
 export class Orphans {
   readonly #timing: () => RepairTiming;
@@ -60,11 +68,11 @@ export class Orphans {
   }
 
   /** A segment of one of them, sent on by somebody. True if it was missing. */
-  handleData(incarnation: string, data: Data, bytes: Uint8Array, now: number): boolean {
+  handleData(incarnation: string, { data, bytes, most }: PassedOn, now: number): boolean {
     const orphan = this.get(incarnation);
     if (!orphan || !orphan.inbound.misses(data.sequence)) return false;
     orphan.inbound.accept(data);
-    orphan.kept.keep(data.sequence, bytes);
+    orphan.kept.keep(data.sequence, bytes, most);
     orphan.watch(this.#timing, now);
     return true;
   }

@@ -16,6 +16,10 @@ import { decodeRequest, encodeRequest, type RepairRequest } from './request.ts';
 import { SegmentKind } from './segment.ts';
 import type { Transmitter } from './transmitter.ts';
 
+/** What is kept of all others' streams together, and of one however many there are. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+const KEPT_LEAST_BYTES = 256 * 1024;
+
 export interface StreamsOptions {
   /** Of this member: positively, or, as a listener, by asking for what it misses. */
   readonly acknowledges: boolean;
@@ -91,7 +95,7 @@ export class Streams {
     const reception = inbound.accept(data);
     outbound.flow.others.heard(peer.incarnation, now);
     if (inbound.malformed > malformed) drop('malformed', from);
-    if (reception === 'new') peer.kept.keep(data.sequence, bytes);
+    if (reception === 'new') peer.kept.keep(data.sequence, bytes, this.#keptBytes);
     else drop(reception, from);
     if (!acknowledges) return this.#watch(peer, now);
     const echo =
@@ -104,7 +108,10 @@ export class Streams {
     const { incarnation, kind, body } = segment;
     if (kind !== SegmentKind.data || !this.#orphans.get(incarnation)) return false;
     const data = decodeData(body);
-    return data !== undefined && this.#orphans.handleData(incarnation, data, bytes, now);
+    return (
+      data !== undefined &&
+      this.#orphans.handleData(incarnation, { data, bytes, most: this.#keptBytes }, now)
+    );
   }
 
   /** Somebody asks for what it misses: us, or another, so that who misses the same need not. */
@@ -165,6 +172,10 @@ export class Streams {
 
   get #members(): readonly Peer[] {
     return this.#options.membership().members;
+  }
+
+  get #keptBytes(): number {
+    return Math.max(KEPT_LEAST_BYTES, KEPT_BYTES / Math.max(1, this.#members.length));
   }
 
   #watch(peer: Peer, now: number): void {
