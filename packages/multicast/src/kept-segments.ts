@@ -20,17 +20,20 @@ export class KeptSegments {
   readonly #wanted = new Wanted();
   readonly #buffers = new SpareBuffers();
   #bytes = 0;
+  #most = 0;
 
   /** When `take` has something to answer. */
   get deadline(): number {
     return this.#wanted.dueAt;
   }
 
-  /** Copies it. `most`: bytes of this stream that are kept at most. */
+  /** Copies it. `most`: bytes of memory that this stream takes at most. */
   keep(sequence: number, bytes: Uint8Array, most: number): void {
     if (this.#segments.has(sequence)) return;
-    this.#segments.set(sequence, { bytes: this.#buffers.copy(bytes), sentAt: -Infinity });
-    this.#bytes += bytes.length;
+    const copy = this.#buffers.copy(bytes);
+    this.#segments.set(sequence, { bytes: copy, sentAt: -Infinity });
+    this.#bytes += copy.buffer.byteLength;
+    this.#most = most;
     for (const [oldest, kept] of this.#segments) {
       if (this.#bytes <= most && this.#segments.size <= RECEIVE_WINDOW) break;
       this.#drop(oldest, kept);
@@ -65,7 +68,7 @@ export class KeptSegments {
 
   #drop(sequence: number, { bytes }: Kept): void {
     this.#segments.delete(sequence);
-    this.#bytes -= bytes.length;
-    this.#buffers.giveBack(bytes);
+    this.#bytes -= bytes.buffer.byteLength;
+    this.#buffers.giveBack(bytes, this.#most - this.#bytes);
   }
 }
