@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { BUCKET, contentEndAt, DIGEST, KEY, VERSION } from './entry.ts';
 import { HalfSipHash } from './half-sip-hash.ts';
 import type { Segment } from './segments.ts';
@@ -9,7 +10,8 @@ export const DIGEST_BYTES = 8;
 /**
  * What two replicas compare: for each bucket the XOR of its entries' keyed hashes, kept up with
  * every change. Bucket and hash depend on nothing but the entry and the cluster's key. Each entry
- * carries both, so that removing it costs no hashing.
+ * carries both, so that removing it costs no hashing. Of the value they know the CRC: a version has
+ * one value, so that what they are to find in it is damage.
  */
 export class Digests {
   readonly #sums = new DataView(new ArrayBuffer(BUCKETS * DIGEST_BYTES));
@@ -25,9 +27,11 @@ export class Digests {
   /** Writes bucket and digest into the entry, and adds it. */
   enter(segment: Segment, at: number): void {
     const { bytes, view } = segment;
-    this.#keys.hash(0, view, at + KEY - 1, at + KEY + bytes[at + 1]!);
+    const keyEnd = at + KEY + bytes[at + 1]!;
+    this.#keys.hash(0, view, at + KEY - 1, keyEnd);
     bytes[at + BUCKET] = this.#keys.low;
-    this.#contents.hash(view.getInt32(at, true), view, at + VERSION, contentEndAt(view, at));
+    const value = bytes.subarray(keyEnd, contentEndAt(view, at));
+    this.#contents.hash(crc32(value, view.getUint32(at, true)) | 0, view, at + VERSION, keyEnd);
     view.setInt32(at + DIGEST, this.#contents.low, true);
     view.setInt32(at + DIGEST + 4, this.#contents.high, true);
     this.#toggle(view, at);
